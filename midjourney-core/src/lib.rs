@@ -1,1 +1,4 @@
 //! Durable Midjourney jobs.
+
+#[cfg(feature = "config")]
+pub mod config;

@@ -1,0 +1,156 @@
+//! Checks of single texts. Those for secrets never repeat what they look at.
+
+use std::net::{IpAddr, Ipv4Addr};
+
+use super::issue::Refusal;
+
+/// An IP address or a host name, without scheme or port.
+pub(super) fn host(text: &str) -> Result<(), Refusal> {
+    if text.parse::<IpAddr>().is_ok() {
+        return Ok(());
+    }
+    let wrong = |message: &str, mend: &str| Err(Refusal::invalid(message).mend(mend));
+    if text == "*" {
+        return wrong(
+            "`*` is no address",
+            "write 0.0.0.0 for every address of this machine",
+        );
+    }
+    if text.contains("://") {
+        return wrong("this is a URL", "write only the host, such as 127.0.0.1");
+    }
+    if let Some(inner) = text.strip_prefix('[') {
+        let bare = inner
+            .strip_suffix(']')
+            .is_some_and(|inner| inner.parse::<IpAddr>().is_ok());
+        let mend = if bare {
+            "write the address without brackets"
+        } else {
+            "put the port into server.port"
+        };
+        return wrong("brackets do not belong here", mend);
+    }
+    if let Some((name, port)) = text.rsplit_once(':')
+        && !port.is_empty()
+        && port.bytes().all(|byte| byte.is_ascii_digit())
+        && !name.contains(':')
+    {
+        return wrong("the port does not belong here", "put it into server.port");
+    }
+    let label = |label: &str| {
+        let inner = label
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+        inner && (1..=63).contains(&label.len()) && !label.starts_with('-') && !label.ends_with('-')
+    };
+    let name = text.strip_suffix('.').unwrap_or(text);
+    let numeric = name
+        .rsplit('.')
+        .next()
+        .is_some_and(|last| last.bytes().all(|byte| byte.is_ascii_digit()));
+    if numeric && name.parse::<Ipv4Addr>().is_err() {
+        return Err(Refusal::invalid("this is no IPv4 address"));
+    }
+    if name.len() <= 253 && name.split('.').all(label) {
+        Ok(())
+    } else {
+        Err(Refusal::invalid("this is neither an IP address nor a host name"))
+    }
+}
+
+/// A key that travels in an HTTP header.
+pub(super) fn header_secret(text: &str) -> Result<(), Refusal> {
+    if text
+        .get(..7)
+        .is_some_and(|head| head.eq_ignore_ascii_case("bearer "))
+    {
+        let refusal = Refusal::invalid("the word `Bearer` is not part of the key");
+        return Err(refusal.mend("write only what follows it"));
+    }
+    secret(text)?;
+    if text.bytes().all(|byte| byte.is_ascii_graphic()) {
+        Ok(())
+    } else {
+        Err(Refusal::invalid(
+            "the key contains a space or a character that no HTTP header can carry",
+        ))
+    }
+}
+
+/// A secret that people or programs agreed upon.
+pub(super) fn secret(text: &str) -> Result<(), Refusal> {
+    if text.chars().any(char::is_control) {
+        return Err(Refusal::invalid(
+            "the value contains a line break or another control character",
+        ));
+    }
+    if text.trim() != text {
+        return Err(Refusal::invalid("the value begins or ends with a space").mend("remove the space"));
+    }
+    if text.len() > 4096 {
+        return Err(Refusal::invalid("the value is longer than 4096 bytes"));
+    }
+    Ok(())
+}
+
+/// A short name for an account.
+pub(super) fn account(text: &str) -> Result<(), Refusal> {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
+    if (1..=64).contains(&text.len()) && text.bytes().all(allowed) {
+        Ok(())
+    } else {
+        Err(Refusal::invalid("this is no account name"))
+    }
+}
+
+/// A version as prompts name it, such as `7`, `6.1` or `niji 6`.
+pub(super) fn version(text: &str) -> Result<(), Refusal> {
+    let bare = text.strip_prefix("niji ").unwrap_or(text);
+    let parts = bare.split('.').collect::<Vec<_>>();
+    let number =
+        |part: &&str| (1..=3).contains(&part.len()) && part.bytes().all(|byte| byte.is_ascii_digit());
+    if parts.len() <= 2 && parts.iter().all(number) {
+        return Ok(());
+    }
+    let refusal = Refusal::invalid("this is no version");
+    let digits = bare.trim_start_matches(|c: char| !c.is_ascii_digit());
+    Err(
+        if bare.starts_with(['v', 'V', '-']) && !digits.is_empty() && digits.len() <= 7 {
+            refusal.mend(format!("write {digits}"))
+        } else {
+            refusal
+        },
+    )
+}
+
+/// A log level, or a list of levels for parts of the program.
+pub(super) fn log_level(text: &str) -> Result<(), Refusal> {
+    let level = |word: &str| {
+        let word = word.to_ascii_lowercase();
+        matches!(
+            word.as_str(),
+            "off" | "error" | "warn" | "info" | "debug" | "trace"
+        )
+    };
+    let target = |name: &str| {
+        !name.is_empty()
+            && name
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b':'))
+    };
+    let directive = |part: &str| match part.split_once('=') {
+        Some((name, word)) => target(name) && level(word),
+        None => level(part),
+    };
+    if text.split(',').map(str::trim).all(directive) {
+        return Ok(());
+    }
+    let refusal = Refusal::invalid("this is no log level");
+    Err(match text.to_ascii_lowercase().as_str() {
+        "warning" => refusal.mend("write warn"),
+        "verbose" | "all" => refusal.mend("write trace"),
+        "none" | "quiet" => refusal.mend("write off"),
+        "critical" | "fatal" => refusal.mend("write error"),
+        _ => refusal,
+    })
+}

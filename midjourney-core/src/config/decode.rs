@@ -1,0 +1,270 @@
+//! From the tree of a file and the environment to typed values, and from values to a list of them.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+use serde_json::Value as Json;
+
+use super::Config;
+use super::env::EnvValue;
+use super::issue::{IssueKind, Origin, Refusal, Report};
+use super::kind::Kind;
+use super::schema::{self, Visitor};
+use super::source::Source;
+use super::suggest::{nearest, speakable};
+use super::yaml::{self, Node, Place, Scalar, Value};
+
+/// Where each value that somebody set comes from.
+pub(super) type Origins = BTreeMap<&'static str, Origin>;
+
+/// One key of the configuration with its value and where that comes from.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct Entry {
+    /// The key, such as `server.port`.
+    pub path: &'static str,
+    /// The value; for a secret `"set"` or null.
+    pub value: Json,
+    /// Whether the key holds a secret.
+    pub secret: bool,
+    /// Where the value comes from.
+    pub origin: Origin,
+}
+
+/// The values of a file by key. Everything that is no value of a known key is reported.
+pub(super) struct FileValues<'t> {
+    source: &'t Source,
+    values: BTreeMap<&'static str, Node<'t>>,
+}
+
+impl<'t> FileValues<'t> {
+    pub(super) fn read(source: &'t Source, paths: &[&'static str], report: &mut Report) -> Self {
+        let mut file = Self {
+            source,
+            values: BTreeMap::new(),
+        };
+        if source.text().len() > super::MAX_FILE_BYTES {
+            let message = format!("the text is longer than {} bytes", super::MAX_FILE_BYTES);
+            let refusal = Refusal {
+                kind: IssueKind::TooLarge,
+                message,
+                mend: None,
+            };
+            report.issue("", file.origin(Place { line: 1, column: 1 }), refusal, None);
+            return file;
+        }
+        let (root, problems) = yaml::read(source.text());
+        for problem in problems {
+            report.issue("", file.origin(problem.place), problem.refusal, None);
+        }
+        if let Some(root) = root {
+            file.section("", root, paths, report);
+        }
+        file
+    }
+
+    fn origin(&self, place: Place) -> Origin {
+        Origin::File {
+            name: self.source.name().to_owned(),
+            line: place.line,
+            column: place.column,
+        }
+    }
+
+    /// Takes the keys of one section; the whole file is the section without a name.
+    fn section(&mut self, section: &str, node: Node<'t>, paths: &[&'static str], report: &mut Report) {
+        let pairs = match node.value {
+            Value::Map(pairs) => pairs,
+            Value::Refused => return,
+            Value::Scalar(scalar) if scalar.is_null() => return,
+            Value::Scalar(_) | Value::List => {
+                let refusal = Refusal::wrong_type(match node.value {
+                    Value::List => "a list, not a section",
+                    _ => "a single value, not a section",
+                });
+                let expected = names_in(section, paths).join(", ");
+                report.issue(
+                    section,
+                    self.origin(node.place),
+                    refusal,
+                    Some(format!("the keys {expected}")),
+                );
+                return;
+            }
+        };
+        let mut seen: BTreeMap<String, u32> = BTreeMap::new();
+        for (key, value) in pairs {
+            let origin = self.origin(key.place);
+            let Value::Scalar(Scalar { text: name, .. }) = key.value else {
+                let refusal = Refusal::wrong_type("a key that is no text");
+                report.issue(section, origin, refusal, None);
+                continue;
+            };
+            let path = join(section, speakable(&name).unwrap_or("(not shown)"));
+            if let Some(first) = seen.insert((*name).to_owned(), key.place.line) {
+                let refusal = Refusal {
+                    kind: IssueKind::DuplicateKey,
+                    message: format!("this key is already on line {first}"),
+                    mend: Some("remove one of them".to_owned()),
+                };
+                report.issue(path, origin, refusal, None);
+                continue;
+            }
+            let known = paths.iter().copied().find(|known| *known == path);
+            if let Some(known) = known {
+                self.values.insert(known, value);
+            } else if section.is_empty() && !names_in(&path, paths).is_empty() {
+                self.section(&path, value, paths, report);
+            } else {
+                let expected = format!("one of {}", names_in(section, paths).join(", "));
+                report.issue(
+                    path.as_str(),
+                    origin,
+                    unknown(section, &name, paths),
+                    Some(expected),
+                );
+            }
+        }
+    }
+}
+
+fn join(section: &str, name: &str) -> String {
+    if section.is_empty() {
+        name.to_owned()
+    } else {
+        format!("{section}.{name}")
+    }
+}
+
+/// The keys of a section, or the sections and keys at the top for the section without a name.
+fn names_in(section: &str, paths: &[&'static str]) -> Vec<&'static str> {
+    let mut names: Vec<&'static str> = paths
+        .iter()
+        .filter_map(|path| match path.split_once('.') {
+            Some((first, _)) if section.is_empty() => Some(first),
+            Some((first, rest)) if first == section => Some(rest),
+            None if section.is_empty() => Some(path),
+            _ => None,
+        })
+        .collect();
+    names.dedup();
+    names
+}
+
+fn unknown(section: &str, name: &str, paths: &[&'static str]) -> Refusal {
+    let elsewhere = || {
+        let mut fitting = paths
+            .iter()
+            .filter_map(|path| path.split_once('.'))
+            .filter(|(_, key)| *key == name);
+        let (home, _) = fitting.next()?;
+        fitting
+            .next()
+            .is_none()
+            .then(|| format!("`{name}` belongs into the section `{home}`"))
+    };
+    let dotted = || {
+        let (home, key) = paths.iter().find(|path| **path == name)?.split_once('.')?;
+        section
+            .is_empty()
+            .then(|| format!("write the section `{home}:` and `{key}:` indented below it"))
+    };
+    let near = || nearest(name, names_in(section, paths)).map(|meant| format!("did you mean `{meant}`?"));
+    Refusal {
+        kind: IssueKind::UnknownKey,
+        message: "unknown key".to_owned(),
+        mend: dotted().or_else(elsewhere).or_else(near),
+    }
+}
+
+/// Sets every key of a configuration that the file or the environment names.
+pub(super) struct Decoder<'a, 't> {
+    pub(super) file: Option<FileValues<'t>>,
+    pub(super) overlay: BTreeMap<&'static str, EnvValue<'a>>,
+    pub(super) report: &'a mut Report,
+    pub(super) origins: Origins,
+}
+
+impl Decoder<'_, '_> {
+    fn set<T>(
+        &mut self,
+        path: &'static str,
+        scalar: &Scalar<'_>,
+        origin: Origin,
+        kind: &impl Kind<T>,
+    ) -> Option<T> {
+        match kind.read(scalar) {
+            Ok(value) => {
+                self.origins.insert(path, origin);
+                Some(value)
+            }
+            Err(refusal) => {
+                self.report.issue(path, origin, refusal, Some(kind.expected()));
+                None
+            }
+        }
+    }
+}
+
+impl Visitor for Decoder<'_, '_> {
+    fn key<T: Clone>(&mut self, path: &'static str, slot: &mut T, kind: impl Kind<T>) {
+        let default = slot.clone();
+        if let Some(file) = &mut self.file
+            && let Some(node) = file.values.remove(path)
+        {
+            let origin = file.origin(node.place);
+            let what = match &node.value {
+                Value::Scalar(scalar) if scalar.is_null() => None,
+                Value::Scalar(scalar) => {
+                    if let Some(value) = self.set(path, scalar, origin.clone(), &kind) {
+                        *slot = value;
+                    }
+                    None
+                }
+                Value::List => Some("a list, not a single value"),
+                Value::Map(_) => Some("a section, not a single value"),
+                Value::Refused => None,
+            };
+            if let Some(what) = what {
+                self.report
+                    .issue(path, origin, Refusal::wrong_type(what), Some(kind.expected()));
+            }
+        }
+        if let Some(value) = self.overlay.get(path).copied() {
+            let scalar = Scalar::plain(value.text);
+            if scalar.is_null() {
+                *slot = default;
+                self.origins.insert(path, value.origin());
+            } else if let Some(value) = self.set(path, &scalar, value.origin(), &kind) {
+                *slot = value;
+            }
+        }
+    }
+}
+
+/// Every key with its value, in the order of the schema.
+pub(super) fn entries(config: &Config) -> Vec<Entry> {
+    struct Lister<'c> {
+        origins: &'c Origins,
+        entries: Vec<Entry>,
+    }
+    impl Visitor for Lister<'_> {
+        fn key<T: Clone>(&mut self, path: &'static str, slot: &mut T, kind: impl Kind<T>) {
+            self.entries.push(Entry {
+                path,
+                value: kind.show(slot),
+                secret: is_secret::<T, _>(&kind),
+                origin: self.origins.get(path).cloned().unwrap_or(Origin::Default),
+            });
+        }
+    }
+    fn is_secret<T, K: Kind<T>>(_: &K) -> bool {
+        K::SECRET
+    }
+    let mut lister = Lister {
+        origins: &config.origins,
+        entries: Vec::new(),
+    };
+    schema::visit(&mut config.clone(), &mut lister);
+    lister.entries
+}

@@ -1,0 +1,168 @@
+//! Every key of the configuration, once: its path, where its value lives, and what it may be.
+//!
+//! Reading a file, laying the environment over it, listing values and telling unknown keys apart are all
+//! walks over this one table.
+
+use super::Config;
+use super::check;
+use super::kind::{
+    FilePath, Kind, OneOf, Optional, ProxyAddress, Seconds, Secret, Switch, Text, WebAddress, Whole,
+};
+
+/// Is shown every key in turn.
+pub(super) trait Visitor {
+    fn key<T: Clone>(&mut self, path: &'static str, slot: &mut T, kind: impl Kind<T>);
+}
+
+const fn whole(least: u32, most: u32) -> Whole {
+    Whole { least, most }
+}
+
+const fn seconds(most: u32) -> Seconds {
+    Seconds(whole(1, most))
+}
+
+const HOUR: u32 = 3_600;
+const DAY: u32 = 24 * HOUR;
+
+const HOST: Text = Text {
+    expected: "an IP address or a host name",
+    check: check::host,
+};
+const ACCOUNT: Text = Text {
+    expected: "1 to 64 letters, digits, `-`, `_` or `.`",
+    check: check::account,
+};
+const VERSION: Text = Text {
+    expected: "a version such as 7, 6.1 or niji 6",
+    check: check::version,
+};
+const LEVEL: Text = Text {
+    expected: "off, error, warn, info, debug or trace, or a list such as info,midjourney_core=debug",
+    check: check::log_level,
+};
+const KEY: Secret = Secret {
+    expected: "the upstream's key",
+    check: check::header_secret,
+};
+const PHRASE: Secret = Secret {
+    expected: "a text of one line",
+    check: check::secret,
+};
+
+/// Shows every key of `config` to `v`.
+pub(super) fn visit(config: &mut Config, v: &mut impl Visitor) {
+    let Config {
+        data_dir,
+        api,
+        server,
+        storage,
+        discord_automation: discord,
+        webhook,
+        upstream,
+        outbound,
+        prompt,
+        engine,
+        log,
+        ..
+    } = config;
+
+    v.key("data_dir", data_dir, Optional(FilePath));
+
+    v.key("api.midjourney_key", &mut api.midjourney_key, Optional(KEY));
+    v.key("api.key_source", &mut api.key_source, OneOf::new());
+
+    v.key("server.host", &mut server.host, HOST);
+    v.key("server.port", &mut server.port, whole(0, 65_535));
+    v.key("server.workers", &mut server.workers, Optional(whole(1, 1_024)));
+    v.key(
+        "server.allow_unauthenticated",
+        &mut server.allow_unauthenticated,
+        Switch,
+    );
+
+    v.key("storage.type", &mut storage.kind, OneOf::new());
+    v.key("storage.path", &mut storage.path, Optional(FilePath));
+    v.key("storage.database", &mut storage.database, Optional(FilePath));
+    v.key(
+        "storage.retention_days",
+        &mut storage.retention_days,
+        whole(0, 36_500),
+    );
+
+    v.key("discord_automation.enabled", &mut discord.enabled, Switch);
+    v.key(
+        "discord_automation.credentials_stored",
+        &mut discord.credentials_stored,
+        Switch,
+    );
+
+    v.key(
+        "webhook.public_url",
+        &mut webhook.public_url,
+        Optional(WebAddress),
+    );
+    v.key("webhook.secret", &mut webhook.secret, Optional(PHRASE));
+    v.key(
+        "webhook.verification_token",
+        &mut webhook.verification_token,
+        Optional(PHRASE),
+    );
+    v.key("webhook.ssl_enabled", &mut webhook.ssl_enabled, Switch);
+
+    v.key("upstream.kind", &mut upstream.kind, OneOf::new());
+    v.key("upstream.base_url", &mut upstream.base_url, Optional(WebAddress));
+    v.key("upstream.dialect", &mut upstream.dialect, Optional(OneOf::new()));
+    v.key("upstream.timeout_seconds", &mut upstream.timeout, seconds(HOUR));
+    v.key("upstream.account", &mut upstream.account, Optional(ACCOUNT));
+
+    v.key("outbound.allow_private", &mut outbound.allow_private, Switch);
+    v.key("outbound.proxy", &mut outbound.proxy, Optional(ProxyAddress));
+
+    v.key("prompt.table", &mut prompt.table, Optional(FilePath));
+    v.key(
+        "prompt.default_version",
+        &mut prompt.default_version,
+        Optional(VERSION),
+    );
+    v.key("prompt.plan", &mut prompt.plan, Optional(OneOf::new()));
+    v.key(
+        "prompt.max_jobs_per_request",
+        &mut prompt.max_jobs_per_request,
+        whole(1, 1_000),
+    );
+
+    v.key("engine.concurrency", &mut engine.concurrency, whole(1, 1_024));
+    v.key("engine.lease_seconds", &mut engine.lease, seconds(HOUR));
+    v.key(
+        "engine.submit_timeout_seconds",
+        &mut engine.submit_timeout,
+        seconds(HOUR),
+    );
+    v.key(
+        "engine.job_timeout_seconds",
+        &mut engine.job_timeout,
+        seconds(7 * DAY),
+    );
+    v.key(
+        "engine.queue_timeout_seconds",
+        &mut engine.queue_timeout,
+        seconds(30 * DAY),
+    );
+
+    v.key("log.level", &mut log.level, LEVEL);
+    v.key("log.format", &mut log.format, OneOf::new());
+}
+
+/// The paths of all keys, in the order of the table.
+pub(super) fn paths() -> Vec<&'static str> {
+    struct Paths(Vec<&'static str>);
+    impl Visitor for Paths {
+        fn key<T: Clone>(&mut self, path: &'static str, _: &mut T, _: impl Kind<T>) {
+            self.0.push(path);
+        }
+    }
+    let mut paths = Paths(Vec::new());
+    visit(&mut Config::default(), &mut paths);
+    paths.0
+}

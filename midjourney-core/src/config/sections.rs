@@ -1,0 +1,399 @@
+//! The sections of the configuration and their defaults.
+
+use std::fmt;
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use secrecy::SecretString;
+use url::Url;
+
+/// An enumeration whose variants are written as fixed words.
+pub(super) trait Choice: Copy + 'static {
+    const ALL: &'static [Self];
+    fn word(self) -> &'static str;
+}
+
+macro_rules! choices {
+    ($(#[$about:meta])* $name:ident { $($(#[$doc:meta])* $variant:ident = $word:literal,)+ }) => {
+        $(#[$about])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        #[non_exhaustive]
+        pub enum $name {
+            $($(#[$doc])* #[doc = concat!("Written `", $word, "`.")] $variant,)+
+        }
+
+        impl $name {
+            /// The word that stands for it in the file.
+            pub const fn as_str(self) -> &'static str {
+                match self {
+                    $(Self::$variant => $word,)+
+                }
+            }
+        }
+
+        impl Choice for $name {
+            const ALL: &'static [Self] = &[$(Self::$variant),+];
+            fn word(self) -> &'static str {
+                self.as_str()
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(self.as_str())
+            }
+        }
+    };
+}
+
+choices! {
+    /// Where the key for the upstream comes from.
+    KeySource {
+        /// Typed in by a person: the configuration file, or later a page or command.
+        Manual = "manual",
+        /// The variable `MIDJOURNEY_API_KEY`.
+        Environment = "environment",
+        /// The login automation.
+        Discord = "discord",
+    }
+}
+
+choices! {
+    /// Where images are kept.
+    StorageKind {
+        /// Files on this machine.
+        Local = "local",
+    }
+}
+
+choices! {
+    /// Who draws the pictures.
+    UpstreamKind {
+        /// This process, at no cost; every picture says that it is simulated.
+        Simulator = "simulator",
+        /// A gateway that speaks the midjourney-proxy protocol.
+        MidjourneyProxy = "midjourney-proxy",
+    }
+}
+
+choices! {
+    /// The variety of the midjourney-proxy protocol.
+    Dialect {
+        /// The first one.
+        Java = "java",
+        /// The extended one.
+        Plus = "plus",
+        /// The one in C#.
+        TrueAi = "trueai",
+        /// A relay in front of one of the others.
+        NewApi = "new-api",
+    }
+}
+
+choices! {
+    /// The Midjourney subscription behind an account; some parameters need a larger one.
+    Plan {
+        /// The smallest.
+        Basic = "basic",
+        /// The usual one.
+        Standard = "standard",
+        /// Has stealth mode.
+        Pro = "pro",
+        /// The largest.
+        Mega = "mega",
+    }
+}
+
+choices! {
+    /// The form of log lines.
+    LogFormat {
+        /// For people.
+        Text = "text",
+        /// One object a line, for programs.
+        Json = "json",
+    }
+}
+
+/// `api`: the key for the upstream.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Api {
+    /// `api.midjourney_key`: the key, if there is one.
+    pub midjourney_key: Option<SecretString>,
+    /// `api.key_source`: where it comes from. Always [`KeySource::Environment`] if a variable set the key.
+    pub key_source: KeySource,
+}
+
+impl Default for Api {
+    fn default() -> Self {
+        Self {
+            midjourney_key: None,
+            key_source: KeySource::Environment,
+        }
+    }
+}
+
+/// `server`: the HTTP server.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Server {
+    /// `server.host`: the address or host name to listen on.
+    pub host: String,
+    /// `server.port`: 0 takes any free port.
+    pub port: u16,
+    /// `server.workers`: threads; absent means one for each processor core.
+    pub workers: Option<usize>,
+    /// `server.allow_unauthenticated`: listen beyond this machine although nobody has to log in.
+    pub allow_unauthenticated: bool,
+}
+
+impl Default for Server {
+    fn default() -> Self {
+        Self {
+            host: "127.0.0.1".to_owned(),
+            port: 8000,
+            workers: None,
+            allow_unauthenticated: false,
+        }
+    }
+}
+
+impl Server {
+    /// Whether only this machine can reach the server.
+    pub fn is_loopback(&self) -> bool {
+        self.host
+            .parse::<IpAddr>()
+            .map_or_else(|_| is_localhost(&self.host), |address| address.is_loopback())
+    }
+}
+
+/// Whether a host name always means this machine.
+pub(super) fn is_localhost(name: &str) -> bool {
+    let name = name.trim_end_matches('.').to_ascii_lowercase();
+    name == "localhost" || name.ends_with(".localhost")
+}
+
+/// `storage`: images and the job database.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Storage {
+    /// `storage.type`: the sort of image store.
+    pub kind: StorageKind,
+    /// `storage.path`: the folder for images; absent means `images` in the data directory.
+    pub path: Option<PathBuf>,
+    /// `storage.database`: the job database; absent means `midjourney.db` in the data directory.
+    pub database: Option<PathBuf>,
+    /// `storage.retention_days`: images older than this are removed; 0 keeps them for ever.
+    pub retention_days: u32,
+}
+
+impl Default for Storage {
+    fn default() -> Self {
+        Self {
+            kind: StorageKind::Local,
+            path: None,
+            database: None,
+            retention_days: 0,
+        }
+    }
+}
+
+impl Storage {
+    /// How long images are kept; `None` is for ever.
+    pub fn retention(&self) -> Option<Duration> {
+        let days = u64::from(self.retention_days);
+        (days > 0).then(|| Duration::from_secs(days.saturating_mul(86_400)))
+    }
+}
+
+/// `discord_automation`: logging in with a browser to fetch a token.
+#[derive(Debug, Clone, Default)]
+#[non_exhaustive]
+pub struct DiscordAutomation {
+    /// `discord_automation.enabled`.
+    pub enabled: bool,
+    /// `discord_automation.credentials_stored`: keep the credentials after the login.
+    pub credentials_stored: bool,
+}
+
+/// `webhook`: callbacks from the upstream.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Webhook {
+    /// `webhook.public_url`: where the upstream reaches us.
+    pub public_url: Option<Url>,
+    /// `webhook.secret`: proves that a callback is genuine.
+    pub secret: Option<SecretString>,
+    /// `webhook.verification_token`: answers the upstream's question whether the address is ours.
+    pub verification_token: Option<SecretString>,
+    /// `webhook.ssl_enabled`: callbacks come by https.
+    pub ssl_enabled: bool,
+}
+
+impl Default for Webhook {
+    fn default() -> Self {
+        Self {
+            public_url: None,
+            secret: None,
+            verification_token: None,
+            ssl_enabled: true,
+        }
+    }
+}
+
+/// `upstream`: who draws the pictures.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Upstream {
+    /// `upstream.kind`.
+    pub kind: UpstreamKind,
+    /// `upstream.base_url`: needed by every kind but the simulator.
+    pub base_url: Option<Url>,
+    /// `upstream.dialect`: absent lets the client choose.
+    pub dialect: Option<Dialect>,
+    /// `upstream.timeout_seconds`: the longest that one call may take.
+    pub timeout: Duration,
+    /// `upstream.account`: the name of the account; see [`Self::account_name`].
+    pub account: Option<String>,
+}
+
+impl Default for Upstream {
+    fn default() -> Self {
+        Self {
+            kind: UpstreamKind::Simulator,
+            base_url: None,
+            dialect: None,
+            timeout: Duration::from_secs(30),
+            account: None,
+        }
+    }
+}
+
+impl Upstream {
+    /// The name of the account: the configured one, else that of the kind.
+    pub fn account_name(&self) -> &str {
+        self.account.as_deref().unwrap_or(self.kind.as_str())
+    }
+}
+
+/// `outbound`: every call that leaves this process.
+#[derive(Debug, Clone, Default)]
+#[non_exhaustive]
+pub struct Outbound {
+    /// `outbound.allow_private`: private addresses and plain http may be called.
+    pub allow_private: bool,
+    /// `outbound.proxy`: the HTTP proxy for these calls.
+    pub proxy: Option<ProxyUrl>,
+}
+
+/// The address of a proxy. It may hold a password, which is never printed.
+#[derive(Clone, PartialEq, Eq)]
+pub struct ProxyUrl(Url);
+
+impl ProxyUrl {
+    pub(super) const fn new(url: Url) -> Self {
+        Self(url)
+    }
+
+    /// The whole address, with the password if it has one.
+    pub const fn expose(&self) -> &Url {
+        &self.0
+    }
+}
+
+impl fmt::Display for ProxyUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(url) = self;
+        let credentials = if url.username().is_empty() && url.password().is_none() {
+            ""
+        } else {
+            "***@"
+        };
+        write!(
+            f,
+            "{}://{credentials}{}",
+            url.scheme(),
+            url.host_str().unwrap_or_default()
+        )?;
+        url.port().map_or(Ok(()), |port| write!(f, ":{port}"))
+    }
+}
+
+impl fmt::Debug for ProxyUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ProxyUrl({self})")
+    }
+}
+
+/// `prompt`: what prompts may ask for.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Prompt {
+    /// `prompt.table`: a parameter table that replaces the built-in one.
+    pub table: Option<PathBuf>,
+    /// `prompt.default_version`: the version for prompts that name none.
+    pub default_version: Option<String>,
+    /// `prompt.plan`: the subscription to check parameters against.
+    pub plan: Option<Plan>,
+    /// `prompt.max_jobs_per_request`: the most jobs that permutations and repeats of one prompt may make.
+    pub max_jobs_per_request: u32,
+}
+
+impl Default for Prompt {
+    fn default() -> Self {
+        Self {
+            table: None,
+            default_version: None,
+            plan: None,
+            max_jobs_per_request: 40,
+        }
+    }
+}
+
+/// `engine`: how jobs are worked on.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Engine {
+    /// `engine.concurrency`: jobs that this process works on at once.
+    pub concurrency: usize,
+    /// `engine.lease_seconds`: after this long without a sign of life another process takes over a job.
+    pub lease: Duration,
+    /// `engine.submit_timeout_seconds`: the longest that handing a job to the upstream may take.
+    pub submit_timeout: Duration,
+    /// `engine.job_timeout_seconds`: the longest that the upstream may work on a job.
+    pub job_timeout: Duration,
+    /// `engine.queue_timeout_seconds`: the longest that a job may wait for its turn.
+    pub queue_timeout: Duration,
+}
+
+impl Default for Engine {
+    fn default() -> Self {
+        Self {
+            concurrency: 12,
+            lease: Duration::from_secs(60),
+            submit_timeout: Duration::from_secs(30),
+            job_timeout: Duration::from_secs(1_800),
+            queue_timeout: Duration::from_secs(86_400),
+        }
+    }
+}
+
+/// `log`: what is logged, and how.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Log {
+    /// `log.level`: a level, or a list such as `info,midjourney_core=debug`.
+    pub level: String,
+    /// `log.format`.
+    pub format: LogFormat,
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Self {
+            level: "info".to_owned(),
+            format: LogFormat::Text,
+        }
+    }
+}

@@ -1,0 +1,310 @@
+//! What single values cannot tell: keys that depend on each other, placeholders, and doubtful choices.
+
+use std::time::Duration;
+
+use secrecy::{ExposeSecret, SecretString};
+use url::{Host, Url};
+
+use super::Config;
+use super::issue::{IssueKind, Origin, Refusal, Report};
+use super::sections::{KeySource, UpstreamKind, is_localhost};
+
+/// A secret shorter than this can be guessed.
+const SHORT_SECRET: usize = 16;
+
+/// Settles what depends on several keys; runs after all of them are read.
+pub(super) fn settle(config: &mut Config, report: &mut Report) {
+    placeholders(config, report);
+    api(config, report);
+    server(config, report);
+    webhook(config, report);
+    discord(config, report);
+    upstream(config, report);
+    engine(config, report);
+}
+
+fn origin(config: &Config, path: &str) -> Origin {
+    config.origins.get(path).cloned().unwrap_or(Origin::Default)
+}
+
+/// Values of the documented example must never be used: everybody knows them.
+fn placeholders(config: &mut Config, report: &mut Report) {
+    let example = |value: &Option<SecretString>, word: &str| {
+        value.as_ref().is_some_and(|value| value.expose_secret() == word)
+    };
+    let domain = |url: &Option<Url>| {
+        url.as_ref()
+            .and_then(Url::host_str)
+            .is_some_and(is_example_domain)
+    };
+    let message = "this is the placeholder of the example and counts as not set";
+    if example(&config.api.midjourney_key, "encrypted_key_here") {
+        config.api.midjourney_key = None;
+        let mend = "set the variable MIDJOURNEY_API_KEY to your key";
+        report.warning(
+            "api.midjourney_key",
+            origin(config, "api.midjourney_key"),
+            message,
+            mend,
+        );
+    }
+    if example(&config.webhook.secret, "webhook_secret_key") {
+        config.webhook.secret = None;
+        report.warning(
+            "webhook.secret",
+            origin(config, "webhook.secret"),
+            message,
+            "choose a long random text",
+        );
+    }
+    if example(&config.webhook.verification_token, "verification_token") {
+        config.webhook.verification_token = None;
+        let path = "webhook.verification_token";
+        report.warning(path, origin(config, path), message, "choose a long random text");
+    }
+    if domain(&config.webhook.public_url) {
+        config.webhook.public_url = None;
+        let mend = "write the address under which the upstream reaches this server";
+        report.warning(
+            "webhook.public_url",
+            origin(config, "webhook.public_url"),
+            message,
+            mend,
+        );
+    }
+}
+
+fn is_example_domain(host: &str) -> bool {
+    host == "your-domain.com" || host.ends_with(".your-domain.com")
+}
+
+fn api(config: &mut Config, report: &mut Report) {
+    let source_given = config.origins.contains_key("api.key_source");
+    let key_origin = origin(config, "api.midjourney_key");
+    let api = &mut config.api;
+    match (&api.midjourney_key, &key_origin) {
+        (Some(_), Origin::Env { .. }) => {
+            api.key_source = KeySource::Environment;
+            config.origins.insert("api.key_source", key_origin);
+        }
+        (Some(_), _) if source_given && api.key_source != KeySource::Manual => {
+            api.midjourney_key = None;
+            let message = format!("is not used because api.key_source is `{}`", api.key_source);
+            report.warning(
+                "api.midjourney_key",
+                key_origin,
+                message,
+                "remove the key, or write key_source: manual",
+            );
+        }
+        (Some(_), _) => {
+            if !source_given {
+                api.key_source = KeySource::Manual;
+                config.origins.insert("api.key_source", key_origin.clone());
+            }
+            let message = "the key stands in the file as plain text";
+            let mend = "set the variable MIDJOURNEY_API_KEY instead and remove the key from the file";
+            report.warning("api.midjourney_key", key_origin, message, mend);
+        }
+        (None, _) => {}
+    }
+    if config.api.midjourney_key.is_none()
+        && source_given
+        && config.api.key_source == KeySource::Environment
+        && config.upstream.kind != UpstreamKind::Simulator
+    {
+        let message = "the key shall come from the environment, but MIDJOURNEY_API_KEY is not set";
+        report.warning(
+            "api.key_source",
+            origin(config, "api.key_source"),
+            message,
+            "set MIDJOURNEY_API_KEY",
+        );
+    }
+}
+
+fn server(config: &Config, report: &mut Report) {
+    if config.server.allow_unauthenticated && !config.server.is_loopback() {
+        let path = "server.allow_unauthenticated";
+        let message = "everybody who reaches this server can spend your credit";
+        report.warning(
+            path,
+            origin(config, path),
+            message,
+            "listen on 127.0.0.1, or keep strangers out otherwise",
+        );
+    }
+}
+
+fn webhook(config: &Config, report: &mut Report) {
+    let webhook = &config.webhook;
+    if let Some(url) = &webhook.public_url {
+        let path = "webhook.public_url";
+        if is_loopback(url) {
+            let message = "only this machine can reach this address, the upstream cannot";
+            report.warning(path, origin(config, path), message, "write a public address");
+        } else if webhook.ssl_enabled && url.scheme() == "http" {
+            let message = "the address is plain http although webhook.ssl_enabled is true";
+            report.warning(
+                path,
+                origin(config, path),
+                message,
+                "write an https address, or ssl_enabled: false",
+            );
+        }
+    }
+    let secrets = [
+        ("webhook.secret", &webhook.secret),
+        ("webhook.verification_token", &webhook.verification_token),
+    ];
+    for (path, secret) in secrets {
+        if secret
+            .as_ref()
+            .is_some_and(|secret| secret.expose_secret().len() < SHORT_SECRET)
+        {
+            let message = format!("shorter than {SHORT_SECRET} characters and so easy to guess");
+            report.warning(path, origin(config, path), message, "choose a long random text");
+        }
+    }
+}
+
+fn discord(config: &Config, report: &mut Report) {
+    let wishes = [
+        ("discord_automation.enabled", config.discord_automation.enabled),
+        (
+            "discord_automation.credentials_stored",
+            config.discord_automation.credentials_stored,
+        ),
+        ("api.key_source", config.api.key_source == KeySource::Discord),
+    ];
+    for (path, _) in wishes.into_iter().filter(|(_, wished)| *wished) {
+        let message = "the login automation is not available in this build, so this has no effect";
+        report.warning(
+            path,
+            origin(config, path),
+            message,
+            "set the variable MIDJOURNEY_API_KEY",
+        );
+    }
+}
+
+fn upstream(config: &Config, report: &mut Report) {
+    let path = "upstream.base_url";
+    if ["upstream.kind", path, "outbound.allow_private"]
+        .iter()
+        .any(|path| report.blames(path))
+    {
+        return;
+    }
+    let simulated = config.upstream.kind == UpstreamKind::Simulator;
+    match &config.upstream.base_url {
+        Some(_) if simulated => {
+            let message = "is not used because upstream.kind is `simulator`";
+            report.warning(
+                path,
+                origin(config, path),
+                message,
+                "write kind: midjourney-proxy to use it",
+            );
+        }
+        None if !simulated => {
+            let message = format!("missing although upstream.kind is `{}`", config.upstream.kind);
+            let refusal = Refusal {
+                kind: IssueKind::Missing,
+                message,
+                mend: None,
+            };
+            let expected = "the address of the gateway, such as https://example.com/mj".to_owned();
+            report.issue(path, origin(config, "upstream.kind"), refusal, Some(expected));
+        }
+        Some(url) if url.scheme() == "http" && !is_loopback(url) && !config.outbound.allow_private => {
+            let message = "the key would travel unencrypted over plain http";
+            let refusal = Refusal {
+                kind: IssueKind::Conflict,
+                message: message.to_owned(),
+                mend: None,
+            };
+            let refusal =
+                refusal.mend("use https, or set outbound.allow_private: true for a network of your own");
+            let expected = "an https address, or one of this machine".to_owned();
+            report.issue(path, origin(config, path), refusal, Some(expected));
+        }
+        _ => {}
+    }
+    if simulated && config.upstream.dialect.is_some() {
+        let path = "upstream.dialect";
+        let message = "is not used because upstream.kind is `simulator`";
+        report.warning(path, origin(config, path), message, "");
+    }
+}
+
+/// A lease must outlive the longest call twice, else two processes would work on one job.
+fn engine(config: &Config, report: &mut Report) {
+    let lease = "engine.lease_seconds";
+    let calls = [
+        ("engine.submit_timeout_seconds", config.engine.submit_timeout),
+        ("upstream.timeout_seconds", config.upstream.timeout),
+    ];
+    let longest = calls
+        .into_iter()
+        .filter(|(path, _)| !report.blames(path))
+        .max_by_key(|(_, timeout)| *timeout);
+    if let Some((path, timeout)) = longest
+        && !report.blames(lease)
+        && config.engine.lease < timeout.saturating_mul(2)
+    {
+        too_short(
+            config,
+            report,
+            lease,
+            timeout.saturating_mul(2),
+            &format!("twice {path}"),
+            path,
+        );
+    }
+    let (job, submit) = ("engine.job_timeout_seconds", "engine.submit_timeout_seconds");
+    if !report.blames(job)
+        && !report.blames(submit)
+        && config.engine.job_timeout < config.engine.submit_timeout
+    {
+        too_short(config, report, job, config.engine.submit_timeout, submit, submit);
+    }
+}
+
+fn too_short(
+    config: &Config,
+    report: &mut Report,
+    path: &'static str,
+    least: Duration,
+    what: &str,
+    other: &str,
+) {
+    // Whoever set only the other key finds the mistake there.
+    let place = if config.origins.contains_key(path) {
+        path
+    } else {
+        other
+    };
+    let message = format!("shorter than {what}");
+    let refusal = Refusal {
+        kind: IssueKind::Conflict,
+        message,
+        mend: None,
+    };
+    let refusal = refusal.mend(format!("write at least {}, or lower {other}", least.as_secs()));
+    report.issue(
+        path,
+        origin(config, place),
+        refusal,
+        Some(format!("at least {} seconds", least.as_secs())),
+    );
+}
+
+fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Domain(name)) => is_localhost(name),
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        None => false,
+    }
+}
