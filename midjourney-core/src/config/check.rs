@@ -87,9 +87,6 @@ pub(super) fn secret(text: &str) -> Result<(), Refusal> {
     if text.trim() != text {
         return Err(Refusal::invalid("the value begins or ends with a space").mend("remove the space"));
     }
-    if text.len() > 4096 {
-        return Err(Refusal::invalid("the value is longer than 4096 bytes"));
-    }
     Ok(())
 }
 
@@ -103,24 +100,32 @@ pub(super) fn account(text: &str) -> Result<(), Refusal> {
     }
 }
 
-/// A version as prompts name it, such as `7`, `6.1` or `niji 6`.
+/// A version as prompts name it, such as `7`, `6.1` or `niji 6`; whether it exists is up to the table.
 pub(super) fn version(text: &str) -> Result<(), Refusal> {
-    let bare = text.strip_prefix("niji ").unwrap_or(text);
-    let parts = bare.split('.').collect::<Vec<_>>();
-    let number =
-        |part: &&str| (1..=3).contains(&part.len()) && part.bytes().all(|byte| byte.is_ascii_digit());
-    if parts.len() <= 2 && parts.iter().all(number) {
-        return Ok(());
-    }
-    let refusal = Refusal::invalid("this is no version");
-    let digits = bare.trim_start_matches(|c: char| !c.is_ascii_digit());
-    Err(
-        if bare.starts_with(['v', 'V', '-']) && !digits.is_empty() && digits.len() <= 7 {
-            refusal.mend(format!("write {digits}"))
+    let flags = ["--version ", "--v ", "version ", "v", "V"];
+    let number = flags.iter().find_map(|flag| text.strip_prefix(flag));
+    if let Some(number) = number.filter(|number| number.starts_with(|c: char| c.is_ascii_digit())) {
+        let refusal = Refusal::invalid("only the version itself belongs here");
+        let short = number.len() <= 8;
+        return Err(if short {
+            refusal.mend(format!("write {number}"))
         } else {
             refusal
-        },
-    )
+        });
+    }
+    if text
+        .strip_prefix("--niji ")
+        .is_some_and(|number| number.len() <= 8)
+    {
+        let refusal = Refusal::invalid("only the version itself belongs here");
+        return Err(refusal.mend(format!("write {}", text.trim_start_matches('-'))));
+    }
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b' ' | b'-');
+    if text.len() <= 32 && !text.starts_with('-') && text.trim() == text && text.bytes().all(allowed) {
+        Ok(())
+    } else {
+        Err(Refusal::invalid("this is no version"))
+    }
 }
 
 /// A log level, or a list of levels for parts of the program.

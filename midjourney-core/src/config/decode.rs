@@ -14,6 +14,9 @@ use super::source::Source;
 use super::suggest::{nearest, speakable};
 use super::yaml::{self, Node, Place, Scalar, Value};
 
+/// No single value needs more.
+const MAX_VALUE_BYTES: usize = 4096;
+
 /// Where each value that somebody set comes from.
 pub(super) type Origins = BTreeMap<&'static str, Origin>;
 
@@ -110,7 +113,11 @@ impl<'t> FileValues<'t> {
                 report.issue(path, origin, refusal, None);
                 continue;
             }
-            let known = paths.iter().copied().find(|known| *known == path);
+            // `server.port:` at the top is no way to write a key of a section.
+            let known = paths
+                .iter()
+                .copied()
+                .find(|known| *known == path && !name.contains('.'));
             if let Some(known) = known {
                 self.values.insert(known, value);
             } else if section.is_empty() && !names_in(&path, paths).is_empty() {
@@ -193,7 +200,18 @@ impl Decoder<'_, '_> {
         origin: Origin,
         kind: &impl Kind<T>,
     ) -> Option<T> {
-        match kind.read(scalar) {
+        let length = scalar.text.len();
+        let read = if length > MAX_VALUE_BYTES {
+            let message = format!("the value has {length} bytes, more than {MAX_VALUE_BYTES}");
+            Err(Refusal {
+                kind: IssueKind::TooLarge,
+                message,
+                mend: None,
+            })
+        } else {
+            kind.read(scalar)
+        };
+        match read {
             Ok(value) => {
                 self.origins.insert(path, origin);
                 Some(value)

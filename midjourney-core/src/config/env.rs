@@ -1,6 +1,7 @@
 //! The environment overlay: `MIDJOURNEY__SERVER__PORT=9000` for every key.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::ffi::OsString;
 use std::fmt;
 
@@ -77,16 +78,15 @@ impl Environment {
             if value.text.is_empty() {
                 continue;
             }
-            // A short name sorts after the long one: `_` follows every capital letter.
-            if let Some(previous) = overlay.insert(path, value) {
-                let (kept, dropped) = if name.starts_with(ENV_PREFIX) {
-                    (previous, value)
-                } else {
-                    (value, previous)
-                };
-                overlay.insert(path, kept);
-                let message = format!("is not used because {} is set as well", kept.variable);
-                report.warning(path, origin(dropped.variable), message, "set only one of them");
+            // Short names come first: capital letters sort before the second underscore.
+            match overlay.entry(path) {
+                Entry::Vacant(vacant) => {
+                    vacant.insert(value);
+                }
+                Entry::Occupied(kept) => {
+                    let message = format!("is not used because {} is set as well", kept.get().variable);
+                    report.warning(path, value.origin(), message, "set only one of them");
+                }
             }
         }
         overlay

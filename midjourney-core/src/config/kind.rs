@@ -25,10 +25,14 @@ pub(super) trait Kind<T> {
     fn show(&self, value: &T) -> Json;
 }
 
-/// A piece of a wrong value, if repeating it is harmless and useful.
+/// A wrong value, if repeating it is useful and cannot give away a secret that stands at the wrong key.
 fn quoted(text: &str) -> String {
-    let harmless = text.chars().count() <= 24 && !text.contains('@') && !text.chars().any(char::is_control);
-    if harmless {
+    let number = text.len() <= 24
+        && text
+            .bytes()
+            .all(|byte| byte.is_ascii_digit() || byte == b'-' || byte == b'.');
+    let short = text.chars().count() <= 12 && !text.contains('@') && !text.chars().any(char::is_control);
+    if number || short {
         format!("`{text}`")
     } else {
         "the value".to_owned()

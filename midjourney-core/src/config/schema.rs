@@ -133,7 +133,7 @@ pub(super) fn visit(config: &mut Config, v: &mut impl Visitor) {
     );
 
     v.key("engine.concurrency", &mut engine.concurrency, whole(1, 1_024));
-    v.key("engine.lease_seconds", &mut engine.lease, seconds(HOUR));
+    v.key("engine.lease_seconds", &mut engine.lease, seconds(2 * HOUR));
     v.key(
         "engine.submit_timeout_seconds",
         &mut engine.submit_timeout,

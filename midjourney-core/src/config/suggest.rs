@@ -22,20 +22,27 @@ pub(super) fn nearest<'c>(word: &str, candidates: impl IntoIterator<Item = &'c s
         .map(|(_, candidate)| candidate)
 }
 
-/// Insertions, deletions and replacements between two short words.
+/// Insertions, deletions, replacements and swaps of neighbours between two short words.
 fn distance(left: &str, right: &str) -> usize {
     let right: Vec<char> = right.chars().collect();
+    let at = |row: &[usize], column: usize| row.get(column).copied().unwrap_or(usize::MAX / 2);
+    let mut older: Vec<usize> = Vec::new();
     let mut row: Vec<usize> = (0..=right.len()).collect();
+    let mut before: Option<char> = None;
     for (line, one) in left.chars().enumerate() {
-        let mut previous = line + 1;
-        let mut next = vec![previous];
-        for (other, pair) in right.iter().zip(row.windows(2)) {
-            let [diagonal, above] = pair else { continue };
-            let replaced = diagonal + usize::from(one != *other);
-            previous = replaced.min(above + 1).min(previous + 1);
-            next.push(previous);
+        let mut next = vec![line + 1];
+        let mut beside: Option<char> = None;
+        for (column, other) in right.iter().copied().enumerate() {
+            let replaced = at(&row, column) + usize::from(one != other);
+            let mut least = replaced.min(at(&row, column + 1) + 1).min(at(&next, column) + 1);
+            if before == Some(other) && beside == Some(one) {
+                least = least.min(at(&older, column.saturating_sub(1)) + 1);
+            }
+            next.push(least);
+            beside = Some(other);
         }
-        row = next;
+        before = Some(one);
+        older = std::mem::replace(&mut row, next);
     }
     row.last().copied().unwrap_or_default()
 }
@@ -45,7 +52,7 @@ fn distance(left: &str, right: &str) -> usize {
 /// A key that was pasted where a name belongs must not end in a log.
 pub(super) fn speakable(name: &str) -> Option<&str> {
     let letters = |c: char| c.is_ascii_alphabetic() || matches!(c, '_' | '-' | '.');
-    let short = name.len() <= 16 && name.chars().all(|c| letters(c) || c.is_ascii_digit() || c == '<');
+    let short = name.len() <= 12 && name.chars().all(|c| letters(c) || c.is_ascii_digit() || c == '<');
     let wordy = name.len() <= 40 && name.chars().all(letters);
     (!name.is_empty() && (short || wordy)).then_some(name)
 }
@@ -64,6 +71,7 @@ mod tests {
             nearest("allow-unauthenticated", words),
             Some("allow_unauthenticated")
         );
+        assert_eq!(nearest("hots", words), Some("host"));
         assert_eq!(nearest("zebra", words), None);
         assert_eq!(nearest("", words), None);
         assert_eq!(nearest(&"p".repeat(100_000), words), None);
