@@ -249,6 +249,13 @@ impl Visitor for Decoder<'_, '_> {
             }
         }
         if let Some(value) = self.overlay.get(path).copied() {
+            if is_secret(&kind)
+                && let Some(in_file) = self.origins.get(path).cloned()
+            {
+                let message = format!("is not used because {} is set", value.variable);
+                self.report
+                    .warning(path, in_file, message, "remove it from the file");
+            }
             let scalar = Scalar::plain(value.text);
             if scalar.is_null() {
                 *slot = default;
@@ -258,6 +265,10 @@ impl Visitor for Decoder<'_, '_> {
             }
         }
     }
+}
+
+fn is_secret<T, K: Kind<T>>(_: &K) -> bool {
+    K::SECRET
 }
 
 /// Every key with its value, in the order of the schema.
@@ -271,13 +282,10 @@ pub(super) fn entries(config: &Config) -> Vec<Entry> {
             self.entries.push(Entry {
                 path,
                 value: kind.show(slot),
-                secret: is_secret::<T, _>(&kind),
+                secret: is_secret(&kind),
                 origin: self.origins.get(path).cloned().unwrap_or(Origin::Default),
             });
         }
-    }
-    fn is_secret<T, K: Kind<T>>(_: &K) -> bool {
-        K::SECRET
     }
     let mut lister = Lister {
         origins: &config.origins,

@@ -94,6 +94,14 @@ fn the_short_names_set_key_and_data_directory() {
     assert_eq!(config.data_dir.as_deref(), Some(Path::new("/srv/mj")));
     assert_eq!(entry(&config, "api.key_source").origin, env("MIDJOURNEY_API_KEY"));
     assert_eq!(entry(&config, "data_dir").origin, env("MIDJOURNEY_DATA_DIR"));
+    let [warning] = config.warnings() else {
+        panic!("{:?}", config.warnings())
+    };
+    assert_eq!(
+        (warning.path.as_str(), line(&warning.origin)),
+        ("api.midjourney_key", Some(2))
+    );
+    assert!(warning.message.contains("MIDJOURNEY_API_KEY is set"), "{warning}");
 }
 
 #[test]
