@@ -1,4 +1,13 @@
 //! Durable Midjourney jobs.
 
+pub mod client;
+pub mod clock;
 #[cfg(feature = "config")]
 pub mod config;
+pub mod error;
+pub mod id;
+pub mod image;
+pub mod job;
+pub mod key;
+pub mod page;
+pub mod prompt;

@@ -1,0 +1,246 @@
+//! Upstreams: the gateways that reach Midjourney, behind one trait.
+//!
+//! Each upstream is one module with its wire types private to it. All of them take the same [`Submission`] and give
+//! the same [`RemoteStatus`]; what they cannot do is refused before anything is spent.
+
+use std::{fmt, time::Duration};
+
+use async_trait::async_trait;
+
+use crate::{
+    error::{Applied, BoxError},
+    id::JobId,
+    image::ByteStream,
+    job::{
+        Capabilities, Failure, FailureKind, JobRequest, Nonce, RemoteAction, RemoteImage, RemoteStatus,
+        UpstreamId,
+    },
+};
+
+/// The parent task of a follow-up, as the upstream knows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ParentTask {
+    /// The upstream's name for it.
+    pub upstream: UpstreamId,
+    /// What the upstream offered to do with it.
+    pub actions: Vec<RemoteAction>,
+    /// The canonical prompt it was drawn from.
+    pub prompt: String,
+}
+
+impl ParentTask {
+    /// The finished task `upstream`.
+    pub const fn new(upstream: UpstreamId, actions: Vec<RemoteAction>, prompt: String) -> Self {
+        Self {
+            upstream,
+            actions,
+            prompt,
+        }
+    }
+}
+
+/// All that an upstream needs to start a task.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Submission {
+    /// Our job.
+    pub job: JobId,
+    /// The mark to send along.
+    pub nonce: Nonce,
+    /// What is to be done.
+    pub request: JobRequest,
+    /// The task a follow-up starts from.
+    pub parent: Option<ParentTask>,
+    /// Where the upstream may call back, with a capability in the path. Treat as a secret.
+    pub callback_url: Option<crate::key::Secret>,
+}
+
+impl Submission {
+    /// Do `request` for `job` under the mark `nonce`.
+    pub const fn new(job: JobId, nonce: Nonce, request: JobRequest) -> Self {
+        Self {
+            job,
+            nonce,
+            request,
+            parent: None,
+            callback_url: None,
+        }
+    }
+
+    /// The same submission with its parent task.
+    pub fn with_parent(mut self, parent: Option<ParentTask>) -> Self {
+        self.parent = parent;
+        self
+    }
+
+    /// The same submission with an address to call back.
+    pub fn with_callback(mut self, url: Option<crate::key::Secret>) -> Self {
+        self.callback_url = url;
+        self
+    }
+}
+
+/// What looking for a lost submit gave.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(
+    clippy::exhaustive_enums,
+    reason = "the engine must tell the three answers apart"
+)]
+pub enum Reconciliation {
+    /// The upstream has it under this id.
+    Found(UpstreamId),
+    /// The upstream surely never got it.
+    Absent,
+    /// It cannot be told.
+    Unknown,
+}
+
+/// Something an upstream sent on its own. A hint: only its word about *which* task has changed is used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Callback {
+    /// The task it is about.
+    pub upstream: UpstreamId,
+    /// Our mark, where the upstream echoed it.
+    pub nonce: Option<String>,
+    /// What it claims.
+    pub status: RemoteStatus,
+}
+
+impl Callback {
+    /// A claim that the task `upstream` is now `status`.
+    pub const fn new(upstream: UpstreamId, nonce: Option<String>, status: RemoteStatus) -> Self {
+        Self {
+            upstream,
+            nonce,
+            status,
+        }
+    }
+}
+
+/// Why an upstream did not do what was asked.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct ClientError {
+    /// What went wrong, in the one error model; shown to users.
+    pub failure: Failure,
+    /// Whether the request may have taken effect all the same. `Maybe` on a submit means: never repeat it blindly.
+    pub applied: Applied,
+    /// Whether the same request may pass later.
+    pub retry: bool,
+    /// How long the upstream asked to wait.
+    pub retry_after: Option<Duration>,
+    /// The cause, for the log.
+    pub source: Option<BoxError>,
+}
+
+impl ClientError {
+    /// Refused for good; nothing happened.
+    pub const fn refused(failure: Failure) -> Self {
+        Self {
+            failure,
+            applied: Applied::No,
+            retry: false,
+            retry_after: None,
+            source: None,
+        }
+    }
+
+    /// Not now; nothing happened.
+    pub const fn not_now(failure: Failure, retry_after: Option<Duration>) -> Self {
+        Self {
+            failure,
+            applied: Applied::No,
+            retry: true,
+            retry_after,
+            source: None,
+        }
+    }
+
+    /// The answer was lost; it may have happened.
+    pub const fn lost(failure: Failure) -> Self {
+        Self {
+            failure,
+            applied: Applied::Maybe,
+            retry: true,
+            retry_after: None,
+            source: None,
+        }
+    }
+
+    /// The same error with its cause.
+    pub fn with_source(mut self, source: impl Into<BoxError>) -> Self {
+        self.source = Some(source.into());
+        self
+    }
+
+    /// An action that this upstream does not have.
+    pub fn unsupported(message: impl Into<String>) -> Self {
+        Self::refused(Failure::new(FailureKind::Unsupported, message))
+    }
+}
+
+impl fmt::Display for ClientError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.failure.fmt(f)
+    }
+}
+
+impl std::error::Error for ClientError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.source
+            .as_deref()
+            .map(|source| -> &(dyn std::error::Error + 'static) { source })
+    }
+}
+
+/// One upstream, with one account's credentials.
+///
+/// Every method is bounded in time by the implementation (60 s at most), reads a bounded answer, and never prints a
+/// credential. A client repeats only requests that are free to repeat, at most twice; all other retries are the
+/// engine's.
+#[async_trait]
+pub trait MidjourneyClient: fmt::Debug + Send + Sync + 'static {
+    /// The upstream's name: `simulator`, `midjourney-proxy`.
+    fn upstream(&self) -> &'static str;
+
+    /// What it can do.
+    fn capabilities(&self) -> Capabilities;
+
+    /// Whether this submission could be sent, told without asking anybody: an action that the upstream lacks, or a
+    /// button that the parent does not have, is refused here, before a job exists.
+    ///
+    /// **Errors:** the failure that the job would have ended in.
+    fn check(&self, request: &JobRequest, parent: Option<&ParentTask>) -> Result<(), Failure>;
+
+    /// Starts a task. This is the call that costs money.
+    ///
+    /// **Contract:** sends the request at most once. **Errors:** [`Applied::No`] only where the task surely was not
+    /// started. **Cancel safety:** none; a dropped call may have started the task.
+    async fn submit(&self, submission: &Submission) -> Result<UpstreamId, ClientError>;
+
+    /// Looks for a submit whose answer was lost, by its mark. Called only where [`Capabilities::reconcile`] is set.
+    ///
+    /// **Cancel safety:** safe.
+    async fn reconcile(&self, submission: &Submission) -> Result<Reconciliation, ClientError>;
+
+    /// How a task is doing. A status that is not known is told as running, so that a new word at the upstream does
+    /// not fail jobs.
+    ///
+    /// **Cancel safety:** safe.
+    async fn status(&self, id: &UpstreamId) -> Result<RemoteStatus, ClientError>;
+
+    /// Stops a task. `false` where it is over already.
+    ///
+    /// **Cancel safety:** the task may have been stopped.
+    async fn cancel(&self, id: &UpstreamId) -> Result<bool, ClientError>;
+
+    /// The bytes of a picture. The stream is bounded in time, not in length: the reader limits it.
+    ///
+    /// **Cancel safety:** safe.
+    async fn fetch(&self, image: &RemoteImage) -> Result<ByteStream, ClientError>;
+
+    /// Reads what the upstream posted to a callback address. Pure; any bytes at all give an answer or an error.
+    fn parse_callback(&self, body: &[u8]) -> Result<Callback, ClientError>;
+}

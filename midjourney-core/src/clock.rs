@@ -1,0 +1,176 @@
+//! Time and chance as parameters.
+//!
+//! Nothing in this workspace asks the operating system for the time or for randomness on its own: both come in
+//! through [`Clock`] and [`Entropy`], so that every decision can be replayed in a test.
+
+use std::{fmt, str::FromStr, time::Duration};
+
+use async_trait::async_trait;
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+
+/// A moment, in whole milliseconds since 1970-01-01T00:00:00Z.
+///
+/// Inside the workspace and in databases it is an `i64`; at every edge (JSON, logs, pages) it is RFC 3339 text.
+/// Milliseconds, because all supported databases and upstreams can hold them without rounding.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Timestamp(i64);
+
+impl Timestamp {
+    /// The moment `millis` milliseconds after (or, negative, before) the Unix epoch.
+    pub const fn from_millis(millis: i64) -> Self {
+        Self(millis)
+    }
+
+    /// Milliseconds since the Unix epoch.
+    pub const fn as_millis(self) -> i64 {
+        self.0
+    }
+
+    /// This moment plus `span`; stops at the largest representable moment instead of wrapping.
+    pub fn saturating_add(self, span: Duration) -> Self {
+        Self(
+            self.0
+                .saturating_add(i64::try_from(span.as_millis()).unwrap_or(i64::MAX)),
+        )
+    }
+
+    /// How long ago `earlier` was, or zero where `earlier` lies ahead (clocks do jump).
+    pub fn saturating_since(self, earlier: Self) -> Duration {
+        Duration::from_millis(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
+    }
+
+    fn to_jiff(self) -> jiff::Timestamp {
+        jiff::Timestamp::from_millisecond(self.0).unwrap_or(if self.0 < 0 {
+            jiff::Timestamp::MIN
+        } else {
+            jiff::Timestamp::MAX
+        })
+    }
+
+    /// The UTC calendar day as `(year, month, day)`; what image paths are sharded by.
+    pub fn utc_date(self) -> (i16, i8, i8) {
+        let date = jiff::tz::Offset::UTC.to_datetime(self.to_jiff()).date();
+        (date.year(), date.month(), date.day())
+    }
+}
+
+impl fmt::Display for Timestamp {
+    /// RFC 3339 in UTC, for example `2026-11-22T10:00:00.25Z`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.to_jiff().fmt(f)
+    }
+}
+
+/// The text is not an RFC 3339 time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("not an RFC 3339 time such as 2026-11-22T10:00:00Z")]
+pub struct ParseTimestampError;
+
+impl FromStr for Timestamp {
+    type Err = ParseTimestampError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        text.parse::<jiff::Timestamp>()
+            .map(|t| Self(t.as_millisecond()))
+            .map_err(|_| ParseTimestampError)
+    }
+}
+
+impl Serialize for Timestamp {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Timestamp {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
+        text.parse().map_err(de::Error::custom)
+    }
+}
+
+/// Where the engine and the gateway get the time from. Stores never ask: they receive `now` as a value.
+#[async_trait]
+pub trait Clock: fmt::Debug + Send + Sync + 'static {
+    /// The time now.
+    fn now(&self) -> Timestamp;
+
+    /// Returns once [`now`](Clock::now) has reached `deadline`.
+    ///
+    /// **Cancel safety:** dropping the future only ends the wait.
+    async fn sleep_until(&self, deadline: Timestamp);
+}
+
+/// The operating system's clock.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct SystemClock;
+
+#[async_trait]
+impl Clock for SystemClock {
+    #[expect(clippy::disallowed_methods, reason = "this is the one place that may ask")]
+    fn now(&self) -> Timestamp {
+        let since = std::time::SystemTime::now()
+            .duration_since(std::time::UNIX_EPOCH)
+            .unwrap_or_default();
+        Timestamp(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+    }
+
+    async fn sleep_until(&self, deadline: Timestamp) {
+        // The wall clock may be set back while tokio's monotonic timer runs, hence the loop.
+        loop {
+            let left = deadline.saturating_since(self.now());
+            if left.is_zero() {
+                return;
+            }
+            tokio::time::sleep(left).await;
+        }
+    }
+}
+
+/// Where randomness comes from: ids, nonces, jitter.
+pub trait Entropy: fmt::Debug + Send + Sync + 'static {
+    /// Fills `out` with unpredictable bytes.
+    fn fill(&self, out: &mut [u8]);
+
+    /// A number drawn evenly from `0.0..1.0`, for jitter.
+    fn chance(&self) -> f64 {
+        let mut bytes = [0; 4];
+        self.fill(&mut bytes);
+        f64::from(u32::from_le_bytes(bytes)) / (f64::from(u32::MAX) + 1.0)
+    }
+}
+
+/// The operating system's random source.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct OsEntropy;
+
+impl Entropy for OsEntropy {
+    #[expect(clippy::panic, reason = "no id, nonce or key may be made without randomness")]
+    fn fill(&self, out: &mut [u8]) {
+        if let Err(error) = getrandom::fill(out) {
+            panic!("the operating system gives no randomness: {error}");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_rfc_3339_at_the_edges() {
+        let time = Timestamp::from_millis(1_795_341_600_250);
+        assert_eq!(time.to_string(), "2026-11-22T10:00:00.25Z");
+        assert_eq!("2026-11-22T11:00:00.25+01:00".parse(), Ok(time));
+        assert_eq!(time.utc_date(), (2026, 11, 22));
+        assert!("yesterday".parse::<Timestamp>().is_err());
+    }
+
+    #[test]
+    fn arithmetic_stops_at_the_ends() {
+        let end = Timestamp::from_millis(i64::MAX);
+        assert_eq!(end.saturating_add(Duration::from_secs(1)), end);
+        assert_eq!(Timestamp::default().saturating_since(end), Duration::ZERO);
+        assert!(!end.to_string().is_empty());
+    }
+}

@@ -1,0 +1,111 @@
+//! What a file is, told from its bytes and never from its name or its server's word.
+
+use serde::{Serialize, Serializer};
+
+/// The kinds of file that are stored; everything else is refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum MediaType {
+    /// `image/png`
+    Png,
+    /// `image/jpeg`
+    Jpeg,
+    /// `image/webp`
+    WebP,
+    /// `image/gif`
+    Gif,
+}
+
+impl MediaType {
+    /// Every kind.
+    pub const ALL: [Self; 4] = [Self::Png, Self::Jpeg, Self::WebP, Self::Gif];
+
+    /// The MIME type.
+    pub const fn mime(self) -> &'static str {
+        match self {
+            Self::Png => "image/png",
+            Self::Jpeg => "image/jpeg",
+            Self::WebP => "image/webp",
+            Self::Gif => "image/gif",
+        }
+    }
+
+    /// The file name's ending.
+    pub const fn extension(self) -> &'static str {
+        match self {
+            Self::Png => "png",
+            Self::Jpeg => "jpg",
+            Self::WebP => "webp",
+            Self::Gif => "gif",
+        }
+    }
+
+    /// The kind with this MIME type.
+    pub fn from_mime(mime: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.mime() == mime)
+    }
+}
+
+impl Serialize for MediaType {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.mime())
+    }
+}
+
+/// What the first bytes of a file tell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Sniffed {
+    /// What kind of file.
+    pub media_type: MediaType,
+    /// Width and height in pixels, where the header holds them.
+    pub size: Option<(u32, u32)>,
+}
+
+/// How many bytes from a file's start are enough for [`sniff`] on files as upstreams make them.
+pub const SNIFF_BYTES: usize = 64 * 1024;
+
+/// Tells what a file is from its first [`SNIFF_BYTES`]; `None` for anything but the [`MediaType`]s. Reads headers
+/// only, decodes nothing.
+pub fn sniff(head: &[u8]) -> Option<Sniffed> {
+    let media_type = match imagesize::image_type(head).ok()? {
+        imagesize::ImageType::Png => MediaType::Png,
+        imagesize::ImageType::Jpeg => MediaType::Jpeg,
+        imagesize::ImageType::Webp => MediaType::WebP,
+        imagesize::ImageType::Gif => MediaType::Gif,
+        _ => return None,
+    };
+    let size = imagesize::blob_size(head)
+        .ok()
+        .and_then(|size| Some((u32::try_from(size.width).ok()?, u32::try_from(size.height).ok()?)));
+    Some(Sniffed { media_type, size })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_pictures_pass_whatever_they_are_called() {
+        let gif = b"GIF89a\x02\x00\x03\x00\x00\x00\x00";
+        assert_eq!(
+            sniff(gif),
+            Some(Sniffed {
+                media_type: MediaType::Gif,
+                size: Some((2, 3))
+            })
+        );
+        for other in [
+            &b"<svg xmlns='http://www.w3.org/2000/svg'/>"[..],
+            b"<html>",
+            b"%PDF-1.7",
+            b"",
+            b"\x89PN",
+            b"BM\0\0",
+        ] {
+            assert_eq!(sniff(other), None);
+        }
+        // A cut header tells the kind but no size.
+        assert_eq!(sniff(b"\x89PNG\r\n\x1a\n").map(|s| s.size), Some(None));
+    }
+}

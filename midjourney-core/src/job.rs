@@ -1,0 +1,36 @@
+//! Jobs: what is asked for, what can happen to it, and where it is kept.
+//!
+//! - [`request`]: what a caller wants drawn, in canonical form, with its digest.
+//! - [`machine`]: the whole life of a job as one pure function, [`machine::step`].
+//! - [`recovery`]: what finding an abandoned job means, also pure.
+//! - [`policy`]: the limits and waits the two decide by.
+//! - [`event`]: what watchers are told.
+//! - [`store`]: the [`JobStore`] trait and what passes through it.
+
+pub mod event;
+pub mod failure;
+pub mod machine;
+pub mod policy;
+pub mod recovery;
+pub mod remote;
+pub mod request;
+pub mod store;
+
+pub use event::{Event, EventKind, Position};
+pub use failure::{Failure, FailureKind, Spent};
+pub use machine::{
+    Input, InvalidTransition, JobState, Life, Moment, Phase, Resolution, Stage, Status, Transition, step,
+};
+pub use policy::{Backoff, Policy};
+pub use recovery::{Resume, resume};
+pub use remote::{Capabilities, Nonce, RemoteAction, RemoteImage, RemoteResult, RemoteStatus, UpstreamId};
+pub use request::{
+    AccountName, Action, IdempotencyKey, JobRequest, Owner, ParentRef, RequestDigest, Strength, UpscaleMode,
+};
+pub use store::{
+    Changes, Claim, Claimed, Commit, Counts, ImageQuery, Insertion, Job, JobQuery, JobStore, JobStoreExt,
+    Lease, LeaseEnd, NewJob, NewJobs, StoreError,
+};
+
+#[cfg(test)]
+mod tests;

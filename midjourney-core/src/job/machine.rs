@@ -1,0 +1,857 @@
+//! The life of a job, as one pure function.
+//!
+//! ```text
+//! Queued -> Submitting -> Submitted -> Storing -> Completed
+//!    ^          |             |
+//!    +- not yet +             +-> Cancelling -> Cancelled
+//!               |
+//!               +-> SubmitUnknown (the answer was lost)
+//!
+//! any state that is not final may end as Failed or Expired
+//! ```
+//!
+//! The rule that everything else serves: *intent is committed before an effect*. `Submitting` is on disk before the
+//! request leaves, so a crash leaves a state that says what may have happened. A submit whose answer is lost becomes
+//! `SubmitUnknown`, and leaves it only by evidence or by somebody's decision; no arrow leads from it to a second
+//! submit on its own.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    event::EventKind,
+    failure::{Failure, FailureKind, Spent},
+    policy::Policy,
+    remote::{Nonce, RemoteAction, RemoteResult, RemoteStatus, UpstreamId},
+};
+use crate::clock::Timestamp;
+
+/// A task that the upstream denies this many times in a row is lost.
+const MISSES_UNTIL_LOST: u8 = 3;
+
+/// What the upstream is doing with a task that it accepted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Phase {
+    /// It waits in the upstream's queue.
+    Waiting,
+    /// It is being drawn.
+    Running,
+    /// A window is open and waits for a person.
+    AwaitingInput,
+}
+
+/// Where a job is, with what is known there.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "is", rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum JobState {
+    /// Waiting to be submitted.
+    Queued,
+    /// About to be submitted, or the answer is on its way. From here it may have been paid.
+    Submitting {
+        /// The mark on this submit.
+        nonce: Nonce,
+    },
+    /// The submit's answer was lost.
+    SubmitUnknown {
+        /// The mark to look for.
+        nonce: Nonce,
+    },
+    /// The upstream has it.
+    Submitted {
+        /// The upstream's name for it.
+        upstream: UpstreamId,
+        /// What the upstream is doing with it.
+        phase: Phase,
+        /// 0 to 100 where the upstream tells; never falls.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        progress: Option<u8>,
+        /// How often in a row the upstream has denied knowing it.
+        #[serde(default)]
+        misses: u8,
+    },
+    /// The upstream is being told to stop.
+    Cancelling {
+        /// The upstream's name for it.
+        upstream: UpstreamId,
+    },
+    /// The upstream is done; the pictures are being fetched and stored.
+    Storing {
+        /// The upstream's name for it.
+        upstream: UpstreamId,
+        /// What to fetch.
+        result: RemoteResult,
+    },
+    /// The pictures are in our storage. Final.
+    Completed {
+        /// The upstream's name for it, for follow-ups.
+        upstream: UpstreamId,
+        /// What can be done with the pictures.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        actions: Vec<RemoteAction>,
+        /// The seed, where known.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        seed: Option<u32>,
+    },
+    /// Ended without pictures. Final.
+    Failed {
+        /// Why.
+        failure: Failure,
+    },
+    /// Cancelled. Final.
+    Cancelled {
+        /// What could not be undone, where something could not.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        failure: Option<Failure>,
+    },
+    /// A limit passed. Final.
+    Expired {
+        /// Which.
+        failure: Failure,
+    },
+}
+
+/// A job's status as users see it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[expect(clippy::exhaustive_enums, reason = "these six words are the public contract")]
+pub enum Status {
+    /// Accepted, not yet submitted.
+    Pending,
+    /// Under way.
+    Processing,
+    /// Done; the pictures are stored.
+    Completed,
+    /// Ended without pictures.
+    Failed,
+    /// Cancelled.
+    Cancelled,
+    /// A limit passed.
+    Expired,
+}
+
+impl Status {
+    /// Every status, in the order of a job's life.
+    pub const ALL: [Self; 6] = [
+        Self::Pending,
+        Self::Processing,
+        Self::Completed,
+        Self::Failed,
+        Self::Cancelled,
+        Self::Expired,
+    ];
+
+    /// The word users see.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Processing => "processing",
+            Self::Completed => "completed",
+            Self::Failed => "failed",
+            Self::Cancelled => "cancelled",
+            Self::Expired => "expired",
+        }
+    }
+
+    /// Whether a job of this status never changes again.
+    pub const fn is_final(self) -> bool {
+        !matches!(self, Self::Pending | Self::Processing)
+    }
+}
+
+impl std::str::FromStr for Status {
+    type Err = UnknownStatus;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Self::ALL
+            .into_iter()
+            .find(|status| status.name() == text)
+            .ok_or(UnknownStatus)
+    }
+}
+
+/// The text is not one of the six statuses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("expected one of pending, processing, completed, failed, cancelled, expired")]
+pub struct UnknownStatus;
+
+/// The finer word beside the status of a job that is under way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Stage {
+    /// Waiting to be submitted.
+    Queued,
+    /// Being submitted.
+    Submitting,
+    /// The submit's answer was lost.
+    SubmitUnknown,
+    /// In the upstream's queue.
+    Submitted,
+    /// Being drawn.
+    Running,
+    /// The upstream waits for a choice.
+    AwaitingInput,
+    /// The upstream is being told to stop.
+    Cancelling,
+    /// The pictures are being fetched and stored.
+    Storing,
+}
+
+impl Stage {
+    /// The word users see.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Queued => "queued",
+            Self::Submitting => "submitting",
+            Self::SubmitUnknown => "submit_unknown",
+            Self::Submitted => "submitted",
+            Self::Running => "running",
+            Self::AwaitingInput => "awaiting_input",
+            Self::Cancelling => "cancelling",
+            Self::Storing => "storing",
+        }
+    }
+}
+
+impl JobState {
+    /// The status users see.
+    pub const fn status(&self) -> Status {
+        match self {
+            Self::Queued => Status::Pending,
+            Self::Submitting { .. }
+            | Self::SubmitUnknown { .. }
+            | Self::Submitted { .. }
+            | Self::Cancelling { .. }
+            | Self::Storing { .. } => Status::Processing,
+            Self::Completed { .. } => Status::Completed,
+            Self::Failed { .. } => Status::Failed,
+            Self::Cancelled { .. } => Status::Cancelled,
+            Self::Expired { .. } => Status::Expired,
+        }
+    }
+
+    /// The stage users see; `None` once the job is over.
+    pub const fn stage(&self) -> Option<Stage> {
+        match self {
+            Self::Queued => Some(Stage::Queued),
+            Self::Submitting { .. } => Some(Stage::Submitting),
+            Self::SubmitUnknown { .. } => Some(Stage::SubmitUnknown),
+            Self::Submitted {
+                phase: Phase::Waiting,
+                ..
+            } => Some(Stage::Submitted),
+            Self::Submitted {
+                phase: Phase::Running,
+                ..
+            } => Some(Stage::Running),
+            Self::Submitted {
+                phase: Phase::AwaitingInput,
+                ..
+            } => Some(Stage::AwaitingInput),
+            Self::Cancelling { .. } => Some(Stage::Cancelling),
+            Self::Storing { .. } => Some(Stage::Storing),
+            Self::Completed { .. } | Self::Failed { .. } | Self::Cancelled { .. } | Self::Expired { .. } => {
+                None
+            }
+        }
+    }
+
+    /// 0 to 100 where known.
+    pub const fn progress(&self) -> Option<u8> {
+        match self {
+            Self::Submitted { progress, .. } => *progress,
+            Self::Storing { .. } | Self::Completed { .. } => Some(100),
+            _ => None,
+        }
+    }
+
+    /// The upstream's name for the task, where the upstream has one.
+    pub const fn upstream(&self) -> Option<&UpstreamId> {
+        match self {
+            Self::Submitted { upstream, .. }
+            | Self::Cancelling { upstream }
+            | Self::Storing { upstream, .. }
+            | Self::Completed { upstream, .. } => Some(upstream),
+            _ => None,
+        }
+    }
+}
+
+/// The part of a job that changes, all of it owned by [`step`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Life {
+    /// Where the job is.
+    pub state: JobState,
+    /// When it was accepted.
+    pub created: Timestamp,
+    /// When it came into its present state.
+    pub entered: Timestamp,
+    /// When there was last any news about it.
+    pub heard: Timestamp,
+    /// When somebody should look at it next; `None` once it is over.
+    pub due: Option<Timestamp>,
+    /// Tries without news in the present stage.
+    pub attempts: u32,
+    /// How often it was submitted.
+    pub submits: u32,
+    /// Somebody asked to cancel it while that could not be done at once.
+    pub cancel_requested: bool,
+    /// Why the last try did not work, while the job is still under way.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trouble: Option<Failure>,
+}
+
+impl Life {
+    /// A job accepted at `now`, due at once.
+    pub const fn new(now: Timestamp) -> Self {
+        Self {
+            state: JobState::Queued,
+            created: now,
+            entered: now,
+            heard: now,
+            due: Some(now),
+            attempts: 0,
+            submits: 0,
+            cancel_requested: false,
+            trouble: None,
+        }
+    }
+
+    /// Why the job ended without pictures, or what the last try stumbled over.
+    pub const fn failure(&self) -> Option<&Failure> {
+        match &self.state {
+            JobState::Failed { failure } | JobState::Expired { failure } => Some(failure),
+            JobState::Cancelled { failure } => failure.as_ref(),
+            _ => self.trouble.as_ref(),
+        }
+    }
+}
+
+/// What happened to a job, as seen from outside the machine.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Input {
+    /// A worker is about to submit it under this mark.
+    Start {
+        /// The mark.
+        nonce: Nonce,
+    },
+    /// The upstream accepted it, or was found to have accepted it.
+    Accepted {
+        /// The upstream's name for it.
+        upstream: UpstreamId,
+    },
+    /// The upstream refused it for good; nothing was spent.
+    Refused(Failure),
+    /// The upstream certainly did not take it, this time.
+    NotAccepted {
+        /// Why.
+        failure: Failure,
+        /// How long the upstream asked to wait.
+        after: Option<Duration>,
+    },
+    /// The submit's answer was lost.
+    AnswerLost(Failure),
+    /// The upstream was asked about a lost submit and surely never got it.
+    Absent,
+    /// The upstream was asked, or could not be, and nothing is known still.
+    Inconclusive,
+    /// The upstream said how the task is doing.
+    Observed(RemoteStatus),
+    /// The upstream could not be asked how the task is doing.
+    PollFailed {
+        /// Why.
+        failure: Failure,
+        /// How long the upstream asked to wait.
+        after: Option<Duration>,
+    },
+    /// All pictures are in our storage.
+    Stored,
+    /// The pictures could not be fetched or stored.
+    StoreFailed {
+        /// Why.
+        failure: Failure,
+        /// Whether trying again may help.
+        retry: bool,
+    },
+    /// Somebody wants it cancelled.
+    CancelRequested,
+    /// The upstream stopped it.
+    CancelDone,
+    /// The upstream says it is over already; the result decides.
+    CancelTooLate,
+    /// The upstream could not be told to stop.
+    CancelFailed {
+        /// Why.
+        failure: Failure,
+        /// Whether trying again may help.
+        retry: bool,
+    },
+    /// Somebody settles a lost submit.
+    Resolve(Resolution),
+}
+
+/// A person's or a policy's decision about a lost submit.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "decision", rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Resolution {
+    /// The upstream did accept it, under this id.
+    Adopt {
+        /// The upstream's name for it.
+        upstream_id: UpstreamId,
+    },
+    /// Submit it again, knowing that it may be paid twice.
+    Resubmit,
+    /// Let it go.
+    GiveUp,
+}
+
+/// When a step happens, with a number drawn for its jitter.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[expect(clippy::exhaustive_structs, reason = "a plain pair of arguments")]
+pub struct Moment {
+    /// The time.
+    pub now: Timestamp,
+    /// `0.0..1.0`.
+    pub chance: f64,
+}
+
+/// What a step leads to: what to commit.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Transition {
+    /// The life after it.
+    pub life: Life,
+    /// What watchers are told; `None` where only the next look moved.
+    pub event: Option<EventKind>,
+}
+
+/// The input makes no sense in the job's present state.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a job that is {state} cannot take this: {input}")]
+pub struct InvalidTransition {
+    /// The job's stage or status.
+    pub state: &'static str,
+    /// The input's name.
+    pub input: &'static str,
+}
+
+impl Input {
+    const fn name(&self) -> &'static str {
+        match self {
+            Self::Start { .. } => "start",
+            Self::Accepted { .. } => "accepted",
+            Self::Refused(_) => "refused",
+            Self::NotAccepted { .. } => "not accepted",
+            Self::AnswerLost(_) => "answer lost",
+            Self::Absent => "absent at the upstream",
+            Self::Inconclusive => "inconclusive",
+            Self::Observed(_) => "observed",
+            Self::PollFailed { .. } => "poll failed",
+            Self::Stored => "stored",
+            Self::StoreFailed { .. } => "store failed",
+            Self::CancelRequested => "cancel",
+            Self::CancelDone => "cancel done",
+            Self::CancelTooLate => "cancel too late",
+            Self::CancelFailed { .. } => "cancel failed",
+            Self::Resolve(_) => "resolve",
+        }
+    }
+}
+
+/// Where a job goes from `life` on `input`. Pure: the same arguments give the same answer.
+pub fn step(life: &Life, input: Input, policy: &Policy, at: Moment) -> Result<Transition, InvalidTransition> {
+    let next = Next { life, policy, at };
+    match (&life.state, input) {
+        (JobState::Queued, Input::Start { nonce }) => Ok(next.start(nonce)),
+        (JobState::Queued, Input::CancelRequested) => Ok(next.cancelled(None)),
+
+        (JobState::Submitting { .. } | JobState::SubmitUnknown { .. }, Input::Accepted { upstream }) => {
+            Ok(next.accepted(upstream))
+        }
+        (JobState::Submitting { .. }, Input::Refused(failure)) => Ok(next.failed(failure)),
+        (JobState::Submitting { .. }, Input::NotAccepted { failure, after }) => {
+            Ok(next.requeue(failure, after))
+        }
+        (JobState::Submitting { .. } | JobState::SubmitUnknown { .. }, Input::Absent) => Ok(next.requeue(
+            Failure::new(FailureKind::Transient, "the submit never reached the upstream"),
+            None,
+        )),
+        (JobState::Submitting { nonce }, Input::AnswerLost(failure)) => {
+            Ok(next.unknown(nonce.clone(), failure))
+        }
+        (JobState::Submitting { nonce }, Input::Inconclusive) => Ok(next.unknown(
+            nonce.clone(),
+            Failure::new(
+                FailureKind::SubmitUnknown,
+                "the gateway stopped while the submit was under way",
+            ),
+        )),
+        (JobState::Submitting { .. }, Input::CancelRequested) => Ok(next.remember_cancel()),
+
+        (JobState::SubmitUnknown { .. }, Input::Inconclusive) => Ok(next.still_unknown()),
+        (JobState::SubmitUnknown { .. }, Input::CancelRequested | Input::Resolve(Resolution::GiveUp)) => {
+            Ok(next.cancelled(Some(maybe_paid(
+                "cancelled while nobody knew whether the upstream had accepted it",
+            ))))
+        }
+        (JobState::SubmitUnknown { .. }, Input::Resolve(Resolution::Adopt { upstream_id })) => {
+            Ok(next.accepted(upstream_id))
+        }
+        (JobState::SubmitUnknown { .. }, Input::Resolve(Resolution::Resubmit)) => Ok(next.resubmit()),
+
+        (JobState::Submitted { .. }, Input::Observed(status)) => Ok(next.observed(status)),
+        (JobState::Submitted { .. }, Input::PollFailed { failure, after }) => {
+            Ok(next.poll_failed(failure, after))
+        }
+        (JobState::Submitted { upstream, .. }, Input::CancelRequested) => {
+            Ok(next.cancelling(upstream.clone()))
+        }
+
+        (JobState::Cancelling { .. }, Input::CancelDone) => Ok(next.cancelled(None)),
+        (JobState::Cancelling { upstream }, Input::CancelTooLate) => Ok(next.watch_again(upstream.clone())),
+        (JobState::Cancelling { .. }, Input::CancelFailed { failure, retry }) => {
+            Ok(next.cancel_failed(failure, retry))
+        }
+        (JobState::Cancelling { .. } | JobState::Cancelled { .. }, Input::CancelRequested) => {
+            Ok(next.unchanged())
+        }
+
+        (JobState::Storing { upstream, result }, Input::Stored) => {
+            Ok(next.completed(upstream.clone(), result.clone()))
+        }
+        (JobState::Storing { .. }, Input::StoreFailed { failure, retry }) => {
+            Ok(next.store_failed(failure, retry))
+        }
+
+        (state, input) => Err(InvalidTransition {
+            state: state.stage().map_or(state.status().name(), Stage::name),
+            input: input.name(),
+        }),
+    }
+}
+
+fn maybe_paid(message: &str) -> Failure {
+    Failure::new(FailureKind::SubmitUnknown, message).with_spent(Spent::Maybe)
+}
+
+/// The arrows of the machine, each by its name.
+struct Next<'a> {
+    life: &'a Life,
+    policy: &'a Policy,
+    at: Moment,
+}
+
+impl Next<'_> {
+    fn to(&self, state: JobState, wait: Option<Duration>, event: EventKind) -> Transition {
+        let mut life = self.life.clone();
+        life.state = state;
+        life.entered = self.at.now;
+        life.heard = self.at.now;
+        life.due = wait.map(|wait| self.at.now.saturating_add(wait));
+        life.attempts = 0;
+        life.trouble = None;
+        Transition {
+            life,
+            event: Some(event),
+        }
+    }
+
+    /// The same state, one more try without news.
+    fn again(&self, wait: Duration, trouble: Option<Failure>) -> Transition {
+        let mut life = self.life.clone();
+        life.due = Some(self.at.now.saturating_add(wait));
+        life.attempts = life.attempts.saturating_add(1);
+        life.trouble = trouble;
+        Transition { life, event: None }
+    }
+
+    fn unchanged(&self) -> Transition {
+        Transition {
+            life: self.life.clone(),
+            event: None,
+        }
+    }
+
+    fn passed(&self, since: Timestamp, limit: Duration) -> bool {
+        self.at.now.saturating_since(since) >= limit
+    }
+
+    fn failed(&self, failure: Failure) -> Transition {
+        self.to(JobState::Failed { failure }, None, EventKind::Failed)
+    }
+
+    fn expired(&self, failure: Failure) -> Transition {
+        self.to(JobState::Expired { failure }, None, EventKind::Expired)
+    }
+
+    fn cancelled(&self, failure: Option<Failure>) -> Transition {
+        self.to(JobState::Cancelled { failure }, None, EventKind::Cancelled)
+    }
+
+    fn start(&self, nonce: Nonce) -> Transition {
+        if self.passed(self.life.created, self.policy.queue_limit) {
+            return self.expired(self.life.trouble.clone().unwrap_or_else(|| {
+                Failure::new(
+                    FailureKind::TimedOut,
+                    "it could not be submitted within the queue limit",
+                )
+            }));
+        }
+        let mut next = self.to(
+            JobState::Submitting { nonce },
+            Some(Duration::ZERO),
+            EventKind::Submitting,
+        );
+        next.life.attempts = self.life.attempts;
+        next.life.submits = self.life.submits.saturating_add(1);
+        next
+    }
+
+    fn accepted(&self, upstream: UpstreamId) -> Transition {
+        if self.life.cancel_requested {
+            return self.cancelling(upstream);
+        }
+        let state = JobState::Submitted {
+            upstream,
+            phase: Phase::Waiting,
+            progress: None,
+            misses: 0,
+        };
+        self.to(
+            state,
+            Some(self.policy.poll.wait(0, self.at.chance)),
+            EventKind::Submitted,
+        )
+    }
+
+    fn requeue(&self, failure: Failure, after: Option<Duration>) -> Transition {
+        if self.life.cancel_requested {
+            return self.cancelled(None);
+        }
+        let attempts = self.life.attempts.saturating_add(1);
+        if attempts >= self.policy.submit_attempts {
+            return self.failed(failure);
+        }
+        let wait = self
+            .policy
+            .retry_wait(attempts.saturating_sub(1), after, self.at.chance);
+        let mut next = self.to(JobState::Queued, Some(wait), EventKind::Requeued);
+        next.life.attempts = attempts;
+        next.life.trouble = Some(failure);
+        next
+    }
+
+    fn resubmit(&self) -> Transition {
+        self.to(JobState::Queued, Some(Duration::ZERO), EventKind::Requeued)
+    }
+
+    fn remember_cancel(&self) -> Transition {
+        let mut next = self.unchanged();
+        if !next.life.cancel_requested {
+            next.life.cancel_requested = true;
+            next.event = Some(EventKind::Cancelling);
+        }
+        next
+    }
+
+    fn unknown(&self, nonce: Nonce, failure: Failure) -> Transition {
+        if self.life.cancel_requested {
+            return self.cancelled(Some(failure.with_spent(Spent::Maybe)));
+        }
+        let wait = self.policy.retry.wait(0, self.at.chance);
+        let mut next = self.to(
+            JobState::SubmitUnknown { nonce },
+            Some(wait),
+            EventKind::SubmitUnknown,
+        );
+        next.life.trouble = Some(failure.with_spent(Spent::Maybe));
+        next
+    }
+
+    fn still_unknown(&self) -> Transition {
+        if self.passed(self.life.entered, self.policy.unknown_limit) {
+            return self.expired(maybe_paid(
+                "nothing showed whether the upstream had accepted it; it may have been paid",
+            ));
+        }
+        self.again(
+            self.policy.retry.wait(self.life.attempts, self.at.chance),
+            self.life.trouble.clone(),
+        )
+    }
+
+    fn observed(&self, status: RemoteStatus) -> Transition {
+        let JobState::Submitted {
+            upstream,
+            phase,
+            progress,
+            misses,
+        } = &self.life.state
+        else {
+            return self.unchanged();
+        };
+        let upstream = upstream.clone();
+        match status {
+            // Some upstreams say "done" before they have the links: that is not done yet.
+            RemoteStatus::Succeeded(result) if result.images.is_empty() => {
+                self.heard(upstream, Phase::Running, progress.or(Some(99)))
+            }
+            RemoteStatus::Succeeded(result) => self.to(
+                JobState::Storing { upstream, result },
+                Some(Duration::ZERO),
+                EventKind::Storing,
+            ),
+            RemoteStatus::Failed(failure) => self.failed(failure),
+            RemoteStatus::Cancelled if self.life.cancel_requested => self.cancelled(None),
+            RemoteStatus::Cancelled => self.failed(Failure::new(
+                FailureKind::CancelledAtUpstream,
+                "the task was cancelled at the upstream",
+            )),
+            RemoteStatus::Missing => {
+                let misses = misses.saturating_add(1);
+                if misses >= MISSES_UNTIL_LOST {
+                    let lost = Failure::new(
+                        FailureKind::LostAtUpstream,
+                        "the upstream no longer knows the task",
+                    );
+                    return self.failed(lost.with_spent(Spent::Maybe));
+                }
+                let mut next = self.again(self.policy.poll.wait(u32::from(misses), self.at.chance), None);
+                next.life.state = JobState::Submitted {
+                    upstream,
+                    phase: *phase,
+                    progress: *progress,
+                    misses,
+                };
+                next
+            }
+            RemoteStatus::Waiting => self.heard(upstream, *phase, *progress),
+            RemoteStatus::Running { progress: seen } => self.heard(
+                upstream,
+                Phase::Running,
+                seen.map(|seen| seen.min(100)).max(*progress),
+            ),
+            RemoteStatus::AwaitingInput => self.heard(upstream, Phase::AwaitingInput, *progress),
+        }
+    }
+
+    /// Still under way: tell watchers what is new, or see whether it has taken too long. Each look at a task past its
+    /// limit has just asked the upstream, so no result is given up without one last look.
+    fn heard(&self, upstream: UpstreamId, phase: Phase, progress: Option<u8>) -> Transition {
+        let state = JobState::Submitted {
+            upstream,
+            phase,
+            progress,
+            misses: 0,
+        };
+        let news = state.stage() != self.life.state.stage() || progress != self.life.state.progress();
+        if let Some(failure) = self.overdue(news) {
+            return self.failed(failure);
+        }
+        if !news {
+            let mut next = self.again(
+                self.policy
+                    .poll
+                    .wait(self.life.attempts.saturating_add(1), self.at.chance),
+                None,
+            );
+            next.life.state = state;
+            return next;
+        }
+        let event = if phase == Phase::AwaitingInput {
+            EventKind::AwaitingInput
+        } else {
+            EventKind::Progress
+        };
+        let mut next = self.to(state, Some(self.policy.poll.wait(0, self.at.chance)), event);
+        next.life.entered = self.life.entered;
+        next
+    }
+
+    fn overdue(&self, news: bool) -> Option<Failure> {
+        let message = if self.passed(self.life.entered, self.policy.run_limit) {
+            "the upstream did not finish within the run limit"
+        } else if !news && self.passed(self.life.heard, self.policy.silence_limit) {
+            "the upstream showed no progress within the silence limit"
+        } else {
+            return None;
+        };
+        Some(Failure::new(FailureKind::TimedOut, message).with_spent(Spent::Yes))
+    }
+
+    fn poll_failed(&self, failure: Failure, after: Option<Duration>) -> Transition {
+        if let Some(mut overdue) = self.overdue(false) {
+            overdue.upstream_text = failure.upstream_text;
+            return self.failed(overdue);
+        }
+        let wait = self.policy.retry_wait(self.life.attempts, after, self.at.chance);
+        self.again(wait, Some(failure.with_spent(Spent::Yes)))
+    }
+
+    fn cancelling(&self, upstream: UpstreamId) -> Transition {
+        let mut next = self.to(
+            JobState::Cancelling { upstream },
+            Some(Duration::ZERO),
+            EventKind::Cancelling,
+        );
+        next.life.cancel_requested = true;
+        next
+    }
+
+    fn cancel_failed(&self, failure: Failure, retry: bool) -> Transition {
+        if !retry || self.life.attempts.saturating_add(1) >= self.policy.cancel_attempts {
+            return self.cancelled(Some(failure.with_spent(Spent::Yes)));
+        }
+        self.again(
+            self.policy.retry.wait(self.life.attempts, self.at.chance),
+            Some(failure),
+        )
+    }
+
+    /// Too late to cancel: it is paid for, so its result is kept.
+    fn watch_again(&self, upstream: UpstreamId) -> Transition {
+        let state = JobState::Submitted {
+            upstream,
+            phase: Phase::Running,
+            progress: None,
+            misses: 0,
+        };
+        let mut next = self.to(state, Some(Duration::ZERO), EventKind::Progress);
+        next.life.cancel_requested = false;
+        next
+    }
+
+    fn completed(&self, upstream: UpstreamId, result: RemoteResult) -> Transition {
+        let RemoteResult { actions, seed, .. } = result;
+        self.to(
+            JobState::Completed {
+                upstream,
+                actions,
+                seed,
+            },
+            None,
+            EventKind::Completed,
+        )
+    }
+
+    fn store_failed(&self, failure: Failure, retry: bool) -> Transition {
+        let failure = failure.with_spent(Spent::Yes);
+        let tries = self.life.attempts.saturating_add(1);
+        let over =
+            tries >= self.policy.store_attempts || self.passed(self.life.entered, self.policy.store_limit);
+        if !retry || over {
+            return self.failed(failure);
+        }
+        self.again(
+            self.policy.retry.wait(self.life.attempts, self.at.chance),
+            Some(failure),
+        )
+    }
+}

@@ -1,0 +1,225 @@
+//! What a caller wants drawn.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
+
+use crate::id::JobId;
+
+/// Who a job, its events and its images belong to. `local` until access control names others.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Owner(String);
+
+impl Owner {
+    /// An owner by name.
+    pub fn new(name: impl Into<String>) -> Self {
+        Self(name.into())
+    }
+
+    /// The single user of a machine without access control.
+    pub fn local() -> Self {
+        Self("local".to_owned())
+    }
+
+    /// The name as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// The account a job runs on: an upstream plus credentials. Follow-ups stay on their parent's account.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct AccountName(String);
+
+impl AccountName {
+    /// An account by the name the operator gave it.
+    pub fn new(name: impl Into<String>) -> Self {
+        Self(name.into())
+    }
+
+    /// The name as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for AccountName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// How a picture is made larger.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum UpscaleMode {
+    /// Cut the picture out of the grid (U1-U4). Free or nearly so at every known upstream.
+    #[default]
+    Cutout,
+    /// Double the size, close to the original.
+    Subtle,
+    /// Double the size, with new detail.
+    Creative,
+}
+
+/// How far a variation may go from its original.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Strength {
+    /// Close to the original.
+    Subtle,
+    /// Far from the original.
+    Strong,
+}
+
+/// What is to be done.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(tag = "action", rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Action {
+    /// Draw from a prompt.
+    Imagine,
+    /// Make one picture of the parent larger.
+    Upscale {
+        /// How.
+        mode: UpscaleMode,
+    },
+    /// Draw the parent's picture again, differently.
+    Variation {
+        /// How far from the original; `None` leaves it to the upstream, as the V buttons of a grid do.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        strength: Option<Strength>,
+    },
+}
+
+impl Action {
+    /// The action's name as users see it.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Imagine => "imagine",
+            Self::Upscale { .. } => "upscale",
+            Self::Variation { .. } => "variation",
+        }
+    }
+}
+
+/// The picture a follow-up starts from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct ParentRef {
+    /// The job that made the picture.
+    pub job: JobId,
+    /// Which of its pictures, 1 to 4, counted left to right, top to bottom.
+    pub index: u8,
+}
+
+impl ParentRef {
+    /// Picture `index` (from 1) of `job`.
+    pub const fn new(job: JobId, index: u8) -> Self {
+        Self { job, index }
+    }
+}
+
+/// One job's work in canonical form: equal requests are equal byte for byte when serialised.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct JobRequest {
+    /// What is to be done.
+    #[serde(flatten)]
+    pub action: Action,
+    /// The canonical prompt, permutations and repeats already expanded. Follow-ups carry their parent's.
+    pub prompt: String,
+    /// The picture to start from; `None` only for [`Action::Imagine`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parent: Option<ParentRef>,
+}
+
+impl JobRequest {
+    /// Draw from `prompt`, which is canonical.
+    pub fn imagine(prompt: impl Into<String>) -> Self {
+        Self {
+            action: Action::Imagine,
+            prompt: prompt.into(),
+            parent: None,
+        }
+    }
+
+    /// Do `action` to a picture of an earlier job whose prompt was `prompt`.
+    pub fn follow_up(action: Action, parent: ParentRef, prompt: impl Into<String>) -> Self {
+        Self {
+            action,
+            prompt: prompt.into(),
+            parent: Some(parent),
+        }
+    }
+}
+
+/// SHA-256 over the canonical form of a whole request: all its jobs, in order, and the account they are for.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct RequestDigest([u8; 32]);
+
+impl RequestDigest {
+    /// The digest of `jobs` for `account`.
+    pub fn of(account: &AccountName, jobs: &[JobRequest]) -> Self {
+        let mut hasher = Sha256::new();
+        let mut part = |bytes: &[u8]| {
+            hasher.update(u64::try_from(bytes.len()).unwrap_or(u64::MAX).to_be_bytes());
+            hasher.update(bytes);
+        };
+        part(account.as_str().as_bytes());
+        for job in jobs {
+            // Serialising plain strings and enums into memory cannot fail.
+            part(&serde_json::to_vec(job).unwrap_or_default());
+        }
+        Self(hasher.finalize().into())
+    }
+
+    /// The 32 bytes.
+    pub const fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+
+    /// The digest behind 32 bytes read from a database.
+    pub const fn from_bytes(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+}
+
+impl fmt::Debug for RequestDigest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().take(4).try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+/// The caller's own name for a request, so that repeating it returns the same jobs.
+///
+/// 1 to 255 visible ASCII characters. A key is bound to its owner and lives as long as its first job's row.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct IdempotencyKey(String);
+
+/// The text cannot be an idempotency key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("an idempotency key is 1 to 255 visible ASCII characters; a UUID is a good one")]
+pub struct InvalidIdempotencyKey;
+
+impl IdempotencyKey {
+    /// Checks and takes a key.
+    pub fn new(text: impl Into<String>) -> Result<Self, InvalidIdempotencyKey> {
+        let text = text.into();
+        if (1..=255).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic()) {
+            Ok(Self(text))
+        } else {
+            Err(InvalidIdempotencyKey)
+        }
+    }
+
+    /// The key as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}

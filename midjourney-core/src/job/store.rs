@@ -1,0 +1,563 @@
+//! Where jobs are kept.
+
+use std::{fmt, time::Duration};
+
+use async_trait::async_trait;
+use tokio::sync::watch;
+
+use super::{
+    event::{Event, EventKind, Position},
+    machine::{Life, Status},
+    request::{AccountName, IdempotencyKey, JobRequest, Owner, RequestDigest},
+};
+use crate::{
+    clock::Timestamp,
+    error::{Applied, BoxError, Retry},
+    id::{BatchId, ImageId, JobId, WorkerId},
+    image::Image,
+    page::{Cursor, Page},
+};
+
+/// A job as stored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Job {
+    /// Its id.
+    pub id: JobId,
+    /// Counts up by one with every commit, from 1; what optimistic writers check.
+    pub version: u64,
+    /// The sequence number of its newest event.
+    pub sequence: u64,
+    /// Whose it is.
+    pub owner: Owner,
+    /// The account it runs on.
+    pub account: AccountName,
+    /// The request it came from, where that request became several jobs.
+    pub batch: Option<BatchId>,
+    /// What is to be done.
+    pub request: JobRequest,
+    /// Where it is.
+    pub life: Life,
+    /// When it last changed.
+    pub updated: Timestamp,
+}
+
+impl Job {
+    /// A job as read back by a store.
+    #[expect(clippy::too_many_arguments, reason = "a row has this many columns")]
+    pub const fn restore(
+        id: JobId,
+        version: u64,
+        sequence: u64,
+        owner: Owner,
+        account: AccountName,
+        batch: Option<BatchId>,
+        request: JobRequest,
+        life: Life,
+        updated: Timestamp,
+    ) -> Self {
+        Self {
+            id,
+            version,
+            sequence,
+            owner,
+            account,
+            batch,
+            request,
+            life,
+            updated,
+        }
+    }
+
+    /// A job as `insert` makes it: version 1, one event.
+    pub fn created(job: &NewJob, common: &NewJobs) -> Self {
+        Self {
+            id: job.id,
+            version: 1,
+            sequence: 1,
+            owner: common.owner.clone(),
+            account: common.account.clone(),
+            batch: common.batch,
+            request: job.request.clone(),
+            life: Life::new(common.now),
+            updated: common.now,
+        }
+    }
+
+    /// Its status as users see it.
+    pub const fn status(&self) -> Status {
+        self.life.state.status()
+    }
+}
+
+/// One job to insert.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct NewJob {
+    /// Its id.
+    pub id: JobId,
+    /// What is to be done.
+    pub request: JobRequest,
+}
+
+impl NewJob {
+    /// A job named `id` that does `request`.
+    pub const fn new(id: JobId, request: JobRequest) -> Self {
+        Self { id, request }
+    }
+}
+
+/// All jobs of one request, inserted together or not at all.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct NewJobs {
+    /// Whose they are.
+    pub owner: Owner,
+    /// The account they run on.
+    pub account: AccountName,
+    /// What ties them together, where they are several.
+    pub batch: Option<BatchId>,
+    /// The caller's name for the request.
+    pub idempotency_key: Option<IdempotencyKey>,
+    /// The digest of the request, compared when the key comes again.
+    pub digest: RequestDigest,
+    /// The jobs, at least one, in order.
+    pub jobs: Vec<NewJob>,
+    /// When.
+    pub now: Timestamp,
+}
+
+impl NewJobs {
+    /// These `jobs` for `owner` on `account`, accepted at `now`.
+    pub fn new(owner: Owner, account: AccountName, jobs: Vec<NewJob>, now: Timestamp) -> Self {
+        let requests: Vec<_> = jobs.iter().map(|job| job.request.clone()).collect();
+        let digest = RequestDigest::of(&account, &requests);
+        Self {
+            owner,
+            account,
+            batch: None,
+            idempotency_key: None,
+            digest,
+            jobs,
+            now,
+        }
+    }
+
+    /// The same jobs tied together as `batch`.
+    pub const fn in_batch(mut self, batch: Option<BatchId>) -> Self {
+        self.batch = batch;
+        self
+    }
+
+    /// The same jobs under the caller's own key.
+    pub fn with_key(mut self, key: Option<IdempotencyKey>) -> Self {
+        self.idempotency_key = key;
+        self
+    }
+}
+
+/// What came of an insert.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(
+    clippy::exhaustive_enums,
+    reason = "callers must tell the three answers apart"
+)]
+pub enum Insertion {
+    /// The jobs are new and on disk.
+    Created(Vec<Job>),
+    /// The key was used before with the same request; these are its jobs as they are now, in order.
+    Replayed(Vec<Job>),
+    /// The key was used before with another request. Nothing was inserted.
+    Mismatch,
+}
+
+/// A question for jobs, newest first.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct JobQuery {
+    /// Only this owner's.
+    pub owner: Option<Owner>,
+    /// Only jobs of this status.
+    pub status: Option<Status>,
+    /// Only jobs of this batch.
+    pub batch: Option<BatchId>,
+    /// Where to go on.
+    pub after: Option<Cursor>,
+    /// At most this many, clamped to 1..=[`Page::<Job>::MAX`].
+    pub limit: usize,
+}
+
+impl JobQuery {
+    /// The newest `limit` jobs.
+    pub fn newest(limit: usize) -> Self {
+        Self {
+            limit,
+            ..Self::default()
+        }
+    }
+}
+
+/// A question for images, newest first.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ImageQuery {
+    /// Only this owner's.
+    pub owner: Option<Owner>,
+    /// Only pictures of this job.
+    pub job: Option<JobId>,
+    /// Where to go on.
+    pub after: Option<Cursor>,
+    /// At most this many, clamped to 1..=[`Page::<Image>::MAX`].
+    pub limit: usize,
+}
+
+impl ImageQuery {
+    /// The newest `limit` images.
+    pub fn newest(limit: usize) -> Self {
+        Self {
+            limit,
+            ..Self::default()
+        }
+    }
+
+    /// The images of `job`: the grid first, then by index.
+    pub fn of(job: JobId) -> Self {
+        Self {
+            job: Some(job),
+            limit: Page::<Image>::MAX,
+            ..Self::default()
+        }
+    }
+}
+
+/// A worker's wish for work.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Claim {
+    /// Who asks.
+    pub worker: WorkerId,
+    /// Only jobs of these accounts: a process must not touch what it has no upstream for.
+    pub accounts: Vec<AccountName>,
+    /// At most this many.
+    pub limit: usize,
+    /// Jobs due at or before this moment, with no live lease.
+    pub now: Timestamp,
+    /// How long the lease lasts.
+    pub lease: Duration,
+}
+
+impl Claim {
+    /// `worker` wants up to `limit` jobs of `accounts`, each for `lease`.
+    pub const fn new(
+        worker: WorkerId,
+        accounts: Vec<AccountName>,
+        limit: usize,
+        now: Timestamp,
+        lease: Duration,
+    ) -> Self {
+        Self {
+            worker,
+            accounts,
+            limit,
+            now,
+            lease,
+        }
+    }
+}
+
+/// The right to work on a job until a moment. The epoch is a fencing token: it rises with every claim of the job, and
+/// a write under an older one is refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Lease {
+    /// The job.
+    pub job: JobId,
+    /// Which claim of it.
+    pub epoch: u64,
+    /// Until when nobody else may claim it.
+    pub until: Timestamp,
+}
+
+impl Lease {
+    /// Claim number `epoch` of `job`, until `until`.
+    pub const fn new(job: JobId, epoch: u64, until: Timestamp) -> Self {
+        Self { job, epoch, until }
+    }
+}
+
+/// A claimed job.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Claimed {
+    /// The job.
+    pub job: Job,
+    /// The right to work on it.
+    pub lease: Lease,
+}
+
+impl Claimed {
+    /// `job`, held under `lease`.
+    pub const fn new(job: Job, lease: Lease) -> Self {
+        Self { job, lease }
+    }
+}
+
+/// Whether a commit ends the lease.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(clippy::exhaustive_enums, reason = "a lease is kept or it is not")]
+pub enum LeaseEnd {
+    /// The worker goes on with the job.
+    Keep,
+    /// Anybody may claim the job once it is due.
+    Release,
+}
+
+/// One change of one job: its life, its event and its images, all or nothing.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Commit {
+    /// The job.
+    pub job: JobId,
+    /// The version the change was decided on.
+    pub version: u64,
+    /// The lease it was decided under; `None` for a caller who holds none, such as a request to cancel.
+    pub lease: Option<(Lease, LeaseEnd)>,
+    /// The new life.
+    pub life: Life,
+    /// What watchers are told.
+    pub event: Option<EventKind>,
+    /// Pictures that this change stored. A row with the same job, kind and index is replaced.
+    pub images: Vec<Image>,
+    /// When.
+    pub now: Timestamp,
+}
+
+impl Commit {
+    /// Takes `job` to `life`, as read at its present version.
+    pub const fn new(job: &Job, life: Life, event: Option<EventKind>, now: Timestamp) -> Self {
+        Self {
+            job: job.id,
+            version: job.version,
+            lease: None,
+            life,
+            event,
+            images: Vec::new(),
+            now,
+        }
+    }
+
+    /// The same change, made under a lease.
+    pub const fn under(mut self, lease: Lease, end: LeaseEnd) -> Self {
+        self.lease = Some((lease, end));
+        self
+    }
+
+    /// The same change, with pictures.
+    pub fn with_images(mut self, images: Vec<Image>) -> Self {
+        self.images = images;
+        self
+    }
+}
+
+/// How many jobs there are of each status.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+#[non_exhaustive]
+pub struct Counts {
+    /// Waiting to be submitted.
+    pub pending: u64,
+    /// Under way.
+    pub processing: u64,
+    /// Done.
+    pub completed: u64,
+    /// Ended without pictures.
+    pub failed: u64,
+    /// Cancelled.
+    pub cancelled: u64,
+    /// Expired.
+    pub expired: u64,
+}
+
+impl Counts {
+    /// The counter of `status`.
+    pub const fn of(&mut self, status: Status) -> &mut u64 {
+        match status {
+            Status::Pending => &mut self.pending,
+            Status::Processing => &mut self.processing,
+            Status::Completed => &mut self.completed,
+            Status::Failed => &mut self.failed,
+            Status::Cancelled => &mut self.cancelled,
+            Status::Expired => &mut self.expired,
+        }
+    }
+}
+
+/// Tells that something was committed, by this process or another. A hint: the number only ever rises, says nothing
+/// about what changed, and several commits may show as one.
+pub type Changes = watch::Receiver<u64>;
+
+/// Why the store did not do what was asked.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StoreError {
+    /// The job is not there.
+    #[error("there is no job {0}")]
+    NoSuchJob(JobId),
+    /// The job has changed since it was read: read it again and decide anew. Nothing was written.
+    #[error("job {0} has changed in the meantime")]
+    Stale(JobId),
+    /// The lease was lost: another worker claimed the job. Nothing was written.
+    #[error("the lease on job {0} is lost")]
+    LeaseLost(JobId),
+    /// A stored row cannot be read.
+    #[error("{table}, row {row}, column {column}: the stored value cannot be read")]
+    Corrupt {
+        /// The table.
+        table: &'static str,
+        /// The row's key.
+        row: String,
+        /// The column.
+        column: &'static str,
+        /// What is wrong with it.
+        #[source]
+        source: BoxError,
+    },
+    /// The device that holds the store is full. Nothing was written.
+    #[error("no room left where jobs are stored")]
+    Full {
+        /// The cause.
+        #[source]
+        source: BoxError,
+    },
+    /// The database was written by a newer release.
+    #[error(
+        "the database has schema {found}, this release knows up to {known}: run the newer release, or restore a backup"
+    )]
+    NewerSchema {
+        /// The version found.
+        found: u32,
+        /// The newest version known here.
+        known: u32,
+    },
+    /// The file is not a database of ours, or is damaged. It is left as it is.
+    #[error(
+        "{path} is not a usable job database; it was left untouched. Restore a backup, or move it away to start anew"
+    )]
+    Damaged {
+        /// The file.
+        path: String,
+        /// What was found.
+        #[source]
+        source: BoxError,
+    },
+    /// The database itself failed.
+    #[error("{backend}: {operation} failed")]
+    Backend {
+        /// Which backend.
+        backend: &'static str,
+        /// What it was doing.
+        operation: &'static str,
+        /// Whether it may have happened all the same.
+        applied: Applied,
+        /// Whether trying again may help.
+        retry: Retry,
+        /// The cause.
+        #[source]
+        source: BoxError,
+    },
+}
+
+impl StoreError {
+    /// Whether the operation may have taken effect all the same.
+    pub const fn applied(&self) -> Applied {
+        match self {
+            Self::Backend { applied, .. } => *applied,
+            _ => Applied::No,
+        }
+    }
+}
+
+/// Where jobs, their events and the rows of their images are kept.
+///
+/// Implementations are held to one suite, [`testing::job_store`](crate::testing) (feature `testing`). All methods
+/// are atomic: they happen whole or not at all, and what a method has returned as done survives the death of the
+/// process and the machine (where the backend has a disk).
+///
+/// **Cancel safety**, all methods: dropping the future leaves the operation done or not done, never half done.
+#[async_trait]
+pub trait JobStore: fmt::Debug + Send + Sync + 'static {
+    /// The backend's name: `memory`, `sqlite`.
+    fn backend(&self) -> &'static str;
+
+    /// Accepts all jobs of one request.
+    ///
+    /// **Contract:** with a key that this owner has used before, nothing is inserted: an equal digest gives
+    /// [`Insertion::Replayed`], another [`Insertion::Mismatch`]. Concurrent inserts under one key create one set.
+    /// Each new job is due at once and has one event, [`EventKind::Created`].
+    async fn insert(&self, jobs: NewJobs) -> Result<Insertion, StoreError>;
+
+    /// The job, or `None`.
+    async fn load(&self, id: JobId) -> Result<Option<Job>, StoreError>;
+
+    /// Jobs by descending id.
+    async fn list(&self, query: &JobQuery) -> Result<Page<Job>, StoreError>;
+
+    /// Hands out jobs that are due and not under a live lease, the longest due first, each to one worker only.
+    ///
+    /// **Contract:** a claim raises the epoch and changes nothing else that a reader sees; jobs whose worker died are
+    /// handed out again once their lease has run out. Empty where there is nothing to do.
+    async fn claim(&self, claim: Claim) -> Result<Vec<Claimed>, StoreError>;
+
+    /// Makes a lease last until `until`.
+    ///
+    /// **Errors:** [`StoreError::LeaseLost`] where another claim came in between, even if `lease` had run out first.
+    async fn extend(&self, lease: &Lease, until: Timestamp) -> Result<Lease, StoreError>;
+
+    /// When the next job of these accounts wants a look: its due time, or the end of the lease on it.
+    async fn next_due(&self, accounts: &[AccountName]) -> Result<Option<Timestamp>, StoreError>;
+
+    /// Makes one change and returns the job after it.
+    ///
+    /// **Contract:** version and sequence rise by one (the sequence only with an event).
+    ///
+    /// **Errors:** [`StoreError::LeaseLost`] where the lease has been taken over, else [`StoreError::Stale`] where
+    /// the version has moved; a job that is over is always one of the two.
+    async fn commit(&self, commit: Commit) -> Result<Job, StoreError>;
+
+    /// Up to `limit` events of one job after sequence number `after`, in order. Empty for an unknown job.
+    async fn history(&self, id: JobId, after: u64, limit: usize) -> Result<Vec<Event>, StoreError>;
+
+    /// Up to `limit` events of all jobs after `after`, in the order of their commits.
+    ///
+    /// **Contract:** a reader that goes on from the last position it got misses none.
+    async fn events(&self, after: Position, limit: usize) -> Result<Vec<Event>, StoreError>;
+
+    /// The position of the newest event.
+    async fn head(&self) -> Result<Position, StoreError>;
+
+    /// The row of one image, or `None`.
+    async fn image(&self, id: ImageId) -> Result<Option<Image>, StoreError>;
+
+    /// Images by descending id; those of one job by kind (grid first) and index.
+    async fn images(&self, query: &ImageQuery) -> Result<Page<Image>, StoreError>;
+
+    /// How many jobs there are of each status.
+    async fn counts(&self) -> Result<Counts, StoreError>;
+
+    /// Whether the store can be written to at the moment.
+    async fn ping(&self) -> Result<(), StoreError>;
+
+    /// A signal that rises after every commit that this store can know of.
+    fn changes(&self) -> Changes;
+}
+
+/// What users of a store want that is not worth every backend's while.
+pub trait JobStoreExt: JobStore {
+    /// The job.
+    ///
+    /// **Errors:** [`StoreError::NoSuchJob`] where there is none.
+    fn get(&self, id: JobId) -> impl Future<Output = Result<Job, StoreError>> + Send {
+        async move { self.load(id).await?.ok_or(StoreError::NoSuchJob(id)) }
+    }
+}
+
+impl<S: JobStore + ?Sized> JobStoreExt for S {}
