@@ -1,13 +1,17 @@
 //! Durable Midjourney jobs.
 
+pub mod accounts;
 pub mod client;
 pub mod clock;
 #[cfg(feature = "config")]
 pub mod config;
+pub mod engine;
 pub mod error;
+pub mod gateway;
 pub mod id;
 pub mod image;
 pub mod job;
 pub mod key;
 pub mod page;
 pub mod prompt;
+pub mod webhook;
