@@ -1,1 +1,3 @@
 //! Durable Midjourney jobs.
+
+pub mod prompt;
