@@ -23,7 +23,6 @@ use midjourney_core::{
         RemoteResult, RemoteStatus, UpstreamId,
     },
     memory::{MemoryImageStore, MemoryJobStore},
-    prompt::Table,
 };
 
 /// The smallest GIF there is: one transparent pixel.
@@ -99,7 +98,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
             policy: Policy::default(),
             callback: None,
         },
-        PromptRules::new(Table::builtin()),
+        PromptRules::default(),
     );
     let engine = gateway.start_engine(EngineConfig::default());
     let job = gateway.imagine(Imagine::new("one pixel")).await?.jobs.remove(0);

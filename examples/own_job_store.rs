@@ -11,7 +11,7 @@ use std::{
 use async_trait::async_trait;
 use midjourney_core::{
     accounts::Accounts,
-    client::simulator::Simulator,
+    client::simulator::{Simulator, SimulatorOptions},
     clock::{Clock, OsEntropy, SystemClock, Timestamp},
     engine::{EngineConfig, Parts},
     gateway::{Gateway, Imagine, PromptRules},
@@ -23,7 +23,6 @@ use midjourney_core::{
     },
     memory::{MemoryImageStore, MemoryJobStore},
     page::Page,
-    prompt::Table,
 };
 
 #[derive(Debug)]
@@ -116,7 +115,7 @@ impl<S: JobStore> JobStore for Journaled<S> {
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let journal = Arc::default();
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    let simulator = Simulator::new(Arc::clone(&clock));
+    let simulator = Simulator::new(Arc::clone(&clock), SimulatorOptions::default());
     let gateway = Gateway::new(
         Parts {
             jobs: Arc::new(Journaled { store: MemoryJobStore::new(), journal: Arc::clone(&journal) }),
@@ -127,7 +126,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
             policy: Policy::default(),
             callback: None,
         },
-        PromptRules::new(Table::builtin()),
+        PromptRules::default(),
     );
     let engine = gateway.start_engine(EngineConfig::default());
     let job = gateway.imagine(Imagine::new("a paper boat")).await?.jobs.remove(0);

@@ -6,7 +6,8 @@
 use std::sync::Arc;
 
 use midjourney_core::{
-    client::MidjourneyClient as _, config::Config, job::IdempotencyKey, page::Cursor, prompt,
+    client::MidjourneyClient as _, config::Config, job::IdempotencyKey, page::Cursor,
+    prompt::{self, CheckOptions, Prompt, Table},
 };
 
 /// Any text is a prompt: it parses, keeps every byte, checks, and its canonical form is stable.
@@ -15,12 +16,12 @@ use midjourney_core::{
 /// Where one of that does not hold.
 pub fn prompt(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };
-    let parsed = prompt::parse(text);
+    let table = Table::builtin();
+    let parsed = Prompt::parse(text);
     assert_eq!(parsed.as_written(), text, "parsing lost something");
-    let canonical = parsed.canonical();
-    assert_eq!(prompt::parse(&canonical).canonical(), canonical, "the canonical form is not stable");
-    let table = prompt::Table::builtin();
-    let report = prompt::check(text, &table, &prompt::CheckOptions::default());
+    let canonical = parsed.canonical(table);
+    assert_eq!(Prompt::parse(&canonical).canonical(table), canonical, "the canonical form is not stable");
+    let report = prompt::check(text, table, &CheckOptions::default());
     if let Ok(valid) = report.into_valid()
         && let Ok(expanded) = valid.expand(40)
     {
