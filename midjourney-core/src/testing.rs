@@ -15,16 +15,24 @@
     reason = "a failed check must fail the test that runs it"
 )]
 
+mod client;
+mod clock;
 mod entropy;
+mod faulty;
 mod given;
 pub mod image_store;
 pub mod job_store;
 pub mod key_provider;
 pub mod key_vault;
+mod wait;
 
 use std::pin::Pin;
 
+pub use client::{FakeClient, FetchOutcome, SubmitOutcome, Trouble, tiny_png};
+pub use clock::FakeClock;
 pub use entropy::SeededEntropy;
+pub use faulty::{FaultPlan, FaultyJobStore};
+pub use wait::wait_until;
 
 /// One case of a suite: its name, and what runs it on a fresh subject.
 pub type Case<S> = (&'static str, fn(S) -> Pin<Box<dyn Future<Output = ()> + Send>>);

@@ -34,6 +34,7 @@ mod keys {
         testing::key_provider::{NAME, SECRET},
     };
 
+    #[expect(clippy::unwrap_used, reason = "a test that cannot be set up must fail")]
     async fn fresh() -> (Arc<dyn KeyProvider>, ()) {
         let keys = MemoryKeys::new();
         keys.add(&KeyName::new(NAME), Secret::new(SECRET)).await.unwrap();
