@@ -1,1 +1,3 @@
-//! placeholder
+//! The HTTP server and the command line around a [`Gateway`](midjourney_core::gateway::Gateway).
+
+pub mod http;
