@@ -4,7 +4,7 @@ use std::{net::IpAddr, panic::AssertUnwindSafe, sync::Arc};
 
 use axum::{
     extract::{MatchedPath, Request, State},
-    http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version, header},
+    http::{HeaderMap, HeaderName, HeaderValue, Version, header},
     middleware::Next,
     response::{IntoResponse, Response},
 };
@@ -44,6 +44,7 @@ pub(super) async fn edge(State(app): State<Arc<App>>, request: Request, next: Ne
     // The path and the query stay out of the log: they may hold what a client should not have put there.
     let span = tracing::info_span!("http", %method, route, id);
     let header = HeaderValue::from_str(&id).ok();
+    let unwieldy = unwieldy(&request);
 
     let answer = async {
         let begun = tokio::time::Instant::now();
@@ -58,18 +59,34 @@ pub(super) async fn edge(State(app): State<Arc<App>>, request: Request, next: Ne
             Err(problem) => problem.into_response(),
         };
         if is_bare_error(&response) {
-            response = dressed(&response);
+            response = Problem::of_status(response.status()).into_response();
         }
         tracing::debug!(status = response.status().as_u16(), elapsed = ?begun.elapsed(), "answered");
         response
     };
     let mut response = REQUEST_ID.scope(id, answer).instrument(span).await;
+    let status = response.status();
     let headers = response.headers_mut();
     if let Some(header) = header {
         headers.insert(X_REQUEST_ID, header);
     }
+    if unwieldy && (status.is_client_error() || status.is_server_error()) {
+        headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
     harden(headers);
     response
+}
+
+/// Whether a body may still be on its way when the request is refused. The connection is closed after such a refusal,
+/// and the client should hear of that rather than send its next request into the void.
+fn unwieldy(request: &Request) -> bool {
+    let length = request
+        .headers()
+        .get(header::CONTENT_LENGTH)
+        .and_then(|length| length.to_str().ok()?.parse().ok());
+    request.version() <= Version::HTTP_11
+        && (request.headers().contains_key(header::TRANSFER_ENCODING)
+            || length.is_some_and(|length: u64| length > 8192))
 }
 
 fn new_id() -> String {
@@ -136,7 +153,8 @@ fn is_known(known: &[String], host: &str) -> bool {
         || known.iter().any(|known| known.eq_ignore_ascii_case(name))
 }
 
-/// An error that did not come from the table: the router's own 404 and 405, and whatever a library answers.
+/// An error that did not come from the table: the router's own 405, whose `Allow` is added further out, and whatever a
+/// library answers.
 fn is_bare_error(response: &Response) -> bool {
     let status = response.status();
     (status.is_client_error() || status.is_server_error())
@@ -144,21 +162,6 @@ fn is_bare_error(response: &Response) -> bool {
             .headers()
             .get(header::CONTENT_TYPE)
             .is_none_or(|kind| kind != problem::MEDIA_TYPE)
-}
-
-fn dressed(bare: &Response) -> Response {
-    let problem = match (bare.status(), bare.headers().get(header::ALLOW)) {
-        (StatusCode::METHOD_NOT_ALLOWED, Some(allow)) => {
-            let allow = allow.to_str().unwrap_or_default();
-            Problem::new(&problem::METHOD, format!("this path takes {allow}"))
-        }
-        (status, _) => Problem::of_status(status),
-    };
-    let mut response = problem.into_response();
-    if let Some(allow) = bare.headers().get(header::ALLOW) {
-        response.headers_mut().insert(header::ALLOW, allow.clone());
-    }
-    response
 }
 
 /// Headers that every answer has; a route may have set stricter or wider ones.
@@ -181,10 +184,7 @@ fn harden(headers: &mut HeaderMap) {
 }
 
 /// The answer to a path without a route.
-pub(super) async fn no_route(method: Method) -> Problem {
-    if method == Method::OPTIONS {
-        return Problem::of_status(StatusCode::NOT_FOUND);
-    }
+pub(super) async fn no_route() -> Problem {
     Problem::no_route()
 }
 

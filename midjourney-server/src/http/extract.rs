@@ -11,7 +11,10 @@ use axum::{
 use bytes::Bytes;
 use futures_util::StreamExt as _;
 use midjourney_core::job::IdempotencyKey;
-use serde::{Deserialize, Deserializer, de::DeserializeOwned};
+use serde::{
+    Deserialize, Deserializer,
+    de::{DeserializeOwned, IgnoredAny},
+};
 use serde_path_to_error::{Path as FieldPath, Segment};
 
 use super::problem::{self, Part, Problem};
@@ -122,13 +125,16 @@ fn parse_object<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
     match first {
         None => return Err(broken("the body is empty; expected a JSON object".to_owned())),
         // Rust structures can be read from arrays too; the interface has objects only.
-        Some(b'[') if serde_json::from_slice::<serde::de::IgnoredAny>(body).is_ok() => {
-            return Err(Problem::at(
-                &problem::INVALID,
-                Part::Body,
-                "",
-                "expected a JSON object, not an array",
-            ));
+        Some(b'[') => {
+            return Err(match serde_json::from_slice::<IgnoredAny>(body) {
+                Ok(_) => Problem::at(
+                    &problem::INVALID,
+                    Part::Body,
+                    "",
+                    "expected a JSON object, not an array",
+                ),
+                Err(error) => broken(format!("broken JSON: {error}")),
+            });
         }
         Some(_) => {}
     }
@@ -136,17 +142,25 @@ fn parse_object<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
     let value = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
         let pointer = pointer(error.path());
         let inner = error.into_inner();
-        match inner.classify() {
-            serde_json::error::Category::Data => {
-                Problem::at(&problem::INVALID, Part::Body, pointer, inner.to_string())
-            }
-            _ => broken(format!("broken JSON: {inner}")),
+        if inner.is_data() {
+            return Problem::at(&problem::INVALID, Part::Body, pointer, inner.to_string());
         }
+        // The parser calls a number in the place of a word a syntax error too.
+        let detail = inner.to_string();
+        if detail.starts_with("expected value") && is_json(body) {
+            let detail = "the value is of the wrong type; /openapi.json tells which it takes";
+            return Problem::at(&problem::INVALID, Part::Body, pointer, detail);
+        }
+        broken(format!("broken JSON: {detail}"))
     })?;
     reader
         .end()
         .map_err(|error| broken(format!("broken JSON: {error}")))?;
     Ok(value)
+}
+
+fn is_json(body: &[u8]) -> bool {
+    serde_json::from_slice::<IgnoredAny>(body).is_ok()
 }
 
 /// The place as a JSON pointer (RFC 6901).
@@ -367,7 +381,8 @@ mod tests {
     #[test]
     fn deep_nesting_is_refused() {
         let deep = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
-        assert!(fault(&deep).contains("recursion limit"));
+        assert!(fault(&deep).contains("not an array"));
+        assert!(fault(&"[".repeat(100_000)).contains("broken JSON"));
         assert!(fault(&format!("{{\"prompt\": {deep}}}")).contains("expected a string"));
     }
 }

@@ -308,9 +308,7 @@ pub(super) fn page() -> String {
         last = class.code;
         let (code, status, title) = (class.code, class.status.as_u16(), class.title);
         let mend = class.mend.replace('`', "");
-        page.push_str(&format!(
-            "<dt{anchor}><code>{code}</code> ({status}) {title}</dt><dd>{mend}</dd>"
-        ));
+        page += &format!("<dt{anchor}><code>{code}</code> ({status}) {title}</dt><dd>{mend}</dd>");
     }
     page.push_str("</dl></html>\n");
     page

@@ -90,6 +90,7 @@ pub(super) struct Edit {
 
 /// Every version, and what each supports.
 #[derive(Serialize, utoipa::ToSchema)]
+#[expect(clippy::struct_field_names, reason = "the names that callers read")]
 pub(super) struct Versions<'a> {
     /// The version of prompts that name none.
     #[schema(example = "7")]
@@ -102,6 +103,10 @@ pub(super) struct Versions<'a> {
 
 /// One version.
 #[derive(Serialize, utoipa::ToSchema)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a fact of its own that callers read"
+)]
 pub(super) struct VersionView<'a> {
     /// What `version` takes.
     id: &'a str,

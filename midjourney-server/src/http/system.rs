@@ -124,17 +124,20 @@ pub(super) async fn docs_redirect() -> Redirect {
 }
 
 /// The first page of the documentation.
-pub(super) async fn docs_index(state: State<Arc<App>>) -> Result<Response, Problem> {
-    docs_file(state, String::new())
+pub(super) async fn docs_index(State(state): State<Arc<App>>) -> Result<Response, Problem> {
+    docs_file(&state, "")
 }
 
 /// A file of the documentation.
-pub(super) async fn docs(state: State<Arc<App>>, Path(path): Path<String>) -> Result<Response, Problem> {
-    docs_file(state, path)
+pub(super) async fn docs(
+    State(state): State<Arc<App>>,
+    Path(path): Path<String>,
+) -> Result<Response, Problem> {
+    docs_file(&state, &path)
 }
 
-fn docs_file(State(app): State<Arc<App>>, path: String) -> Result<Response, Problem> {
-    let file = utoipa_swagger_ui::serve(&path, Arc::clone(&app.swagger)).map_err(|error| {
+fn docs_file(app: &App, path: &str) -> Result<Response, Problem> {
+    let file = utoipa_swagger_ui::serve(path, Arc::clone(&app.swagger)).map_err(|error| {
         tracing::error!(%error, "the documentation cannot be shown");
         Problem::internal()
     })?;

@@ -1,0 +1,179 @@
+//! The real router behind a real socket, on stores in memory.
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use midjourney_core::{
+    accounts::Accounts,
+    client::{
+        MidjourneyClient,
+        simulator::{Simulator, SimulatorOptions},
+    },
+    clock::{OsEntropy, SystemClock},
+    engine::{Engine, EngineConfig, Parts},
+    gateway::{Gateway, PromptRules},
+    job::{AccountName, Backoff, JobStore, Policy},
+    memory::{MemoryImageStore, MemoryJobStore},
+};
+use midjourney_server::http::{self, Hosts, HttpOptions, ServeOptions, Stopping};
+use reqwest::{RequestBuilder, StatusCode};
+use serde_json::{Value, json};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+    task::JoinHandle,
+};
+
+/// How a server is put together.
+pub(crate) struct Setup {
+    pub(crate) client: Arc<dyn MidjourneyClient>,
+    pub(crate) jobs: Arc<dyn JobStore>,
+    pub(crate) options: HttpOptions,
+    pub(crate) serve: ServeOptions,
+    pub(crate) engine: bool,
+}
+
+impl Setup {
+    /// The simulator with small, quick pictures, and an engine.
+    pub(crate) fn new() -> Self {
+        let options = SimulatorOptions::default()
+            .with_duration(Duration::from_millis(30))
+            .with_side(16);
+        Self {
+            client: Arc::new(Simulator::new(Arc::new(SystemClock), options)),
+            jobs: Arc::new(MemoryJobStore::new()),
+            options: HttpOptions::new(Stopping::new()),
+            serve: ServeOptions::default(),
+            engine: true,
+        }
+    }
+
+    /// The same without an engine: jobs stay pending.
+    pub(crate) fn idle() -> Self {
+        Self {
+            engine: false,
+            ..Self::new()
+        }
+    }
+
+    pub(crate) fn options(mut self, change: impl FnOnce(HttpOptions) -> HttpOptions) -> Self {
+        self.options = change(self.options);
+        self
+    }
+
+    pub(crate) async fn start(self) -> Server {
+        let mut policy = Policy::default();
+        policy.poll = Backoff::new(Duration::from_millis(5), Duration::from_millis(20));
+        policy.retry = Backoff::new(Duration::from_millis(5), Duration::from_millis(20));
+        let parts = Parts {
+            jobs: self.jobs,
+            images: Arc::new(MemoryImageStore::new()),
+            accounts: Accounts::single(AccountName::new("main"), self.client),
+            clock: Arc::new(SystemClock),
+            entropy: Arc::new(OsEntropy),
+            policy,
+            callback: None,
+        };
+        let gateway = Gateway::new(parts, PromptRules::default());
+        let engine = self.engine.then(|| gateway.start_engine(EngineConfig::default()));
+        let stopping = self.options.stopping.clone();
+        let listener = http::listen(([127, 0, 0, 1], 0).into()).unwrap();
+        let address = listener.local_addr().unwrap();
+        let router = http::router(gateway.clone(), self.options);
+        let task = tokio::spawn(http::serve(router, vec![listener], self.serve, stopping.clone()));
+        Server {
+            address,
+            gateway,
+            stopping,
+            task,
+            client: client(),
+            _engine: engine,
+        }
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "a test plays the outside world")]
+fn client() -> reqwest::Client {
+    let builder = reqwest::Client::builder()
+        .no_proxy()
+        .timeout(Duration::from_secs(30));
+    builder
+        .redirect(reqwest::redirect::Policy::none())
+        .build()
+        .unwrap()
+}
+
+/// A running server.
+pub(crate) struct Server {
+    pub(crate) address: SocketAddr,
+    pub(crate) gateway: Gateway,
+    pub(crate) stopping: Stopping,
+    pub(crate) task: JoinHandle<std::io::Result<()>>,
+    client: reqwest::Client,
+    _engine: Option<Engine>,
+}
+
+impl Server {
+    pub(crate) fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.address)
+    }
+
+    pub(crate) fn get(&self, path: &str) -> RequestBuilder {
+        self.client.get(self.url(path))
+    }
+
+    pub(crate) fn post(&self, path: &str) -> RequestBuilder {
+        self.client.post(self.url(path))
+    }
+
+    pub(crate) fn request(&self, method: &str, path: &str) -> RequestBuilder {
+        self.client.request(method.parse().unwrap(), self.url(path))
+    }
+
+    /// A completed job, made over HTTP.
+    pub(crate) async fn finished(&self, prompt: &str) -> Value {
+        let request = self
+            .post("/imagine")
+            .header("prefer", "wait=30")
+            .json(&json!({"prompt": prompt}));
+        let (status, body) = send(request).await;
+        assert_eq!(status, StatusCode::OK, "{body}");
+        body["jobs"][0].clone()
+    }
+
+    /// Sends these bytes and reads all that comes until the server closes.
+    pub(crate) async fn raw(&self, request: &[u8]) -> String {
+        let mut socket = TcpStream::connect(self.address).await.unwrap();
+        // The server may close before it has read everything.
+        drop(socket.write_all(request).await);
+        let mut answer = Vec::new();
+        let reading = async {
+            let mut buffer = [0; 4096];
+            while let Ok(read @ 1..) = socket.read(&mut buffer).await {
+                answer.extend_from_slice(&buffer[..read]);
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(20), reading)
+            .await
+            .expect("the server closes");
+        String::from_utf8_lossy(&answer).into_owned()
+    }
+}
+
+/// Status and JSON body of an answer.
+pub(crate) async fn send(request: RequestBuilder) -> (StatusCode, Value) {
+    let answer = request.send().await.unwrap();
+    let status = answer.status();
+    let text = answer.text().await.unwrap();
+    let body = serde_json::from_str(&text).unwrap_or_else(|_| panic!("{status}: no JSON: {text:?}"));
+    (status, body)
+}
+
+pub(crate) fn text<'a>(value: &'a Value, name: &str) -> &'a str {
+    value[name]
+        .as_str()
+        .unwrap_or_else(|| panic!("no text {name:?} in {value}"))
+}
+
+pub(crate) fn any_host(options: HttpOptions) -> HttpOptions {
+    options.with_hosts(Hosts::Any)
+}

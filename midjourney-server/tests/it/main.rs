@@ -1,0 +1,8 @@
+//! One binary for all integration tests of the server.
+
+mod http_bad_requests;
+mod http_edge;
+mod http_flow;
+mod http_images;
+mod http_openapi;
+mod http_support;
