@@ -1,3 +1,6 @@
 //! One binary for all integration tests of the core.
 
+mod crash;
+mod engine;
+mod given;
 mod memory;
