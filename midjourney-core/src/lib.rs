@@ -9,5 +9,8 @@ pub mod id;
 pub mod image;
 pub mod job;
 pub mod key;
+#[cfg(feature = "http")]
+pub mod net;
 pub mod page;
 pub mod prompt;
+pub mod webhook;
