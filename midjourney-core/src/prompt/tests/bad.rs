@@ -439,6 +439,12 @@ const ERRORS: &[Row] = &[
 /// What passes with a word.
 const WARNINGS: &[Row] = &[
     (
+        Code::CommandPasted,
+        " /imagine prompt: a fox",
+        1..18,
+        Some(" a fox"),
+    ),
+    (
         Code::ControlCharacter,
         "a fox\u{0}\u{7} den",
         5..7,
