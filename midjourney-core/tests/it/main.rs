@@ -4,3 +4,4 @@ mod crash;
 mod engine;
 mod given;
 mod memory;
+mod suite_bites;
