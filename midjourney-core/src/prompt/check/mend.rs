@@ -150,7 +150,7 @@ pub(super) fn value(kind: ValueKind, text: &str) -> Option<String> {
                 .split(|c: char| {
                     matches!(
                         c,
-                        ':' | 'x' | 'X' | '\u{d7}' | '/' | '-' | '\u{2013}' | ' ' | '\u{2236}'
+                        ':' | 'x' | 'X' | '\u{d7}' | '/' | '-' | '\u{2013}' | ' ' | '\u{2236}' | '\u{ff1a}'
                     )
                 })
                 .filter(|side| !side.is_empty())

@@ -7,6 +7,18 @@ type Row = (Code, &'static str, Range<usize>, Option<&'static str>);
 
 /// What is refused.
 const ERRORS: &[Row] = &[
+    (
+        Code::ValueMalformed,
+        "a fox --ar 16∶ 9",
+        11..18,
+        Some("a fox --ar 16:9"),
+    ),
+    (
+        Code::ValueMalformed,
+        "a fox --ar 16：9",
+        11..17,
+        Some("a fox --ar 16:9"),
+    ),
     (Code::Empty, "", 0..0, None),
     (Code::Empty, "   ", 0..3, None),
     (Code::TextMissing, "https://a.example/1.png", 0..23, None),
