@@ -12,6 +12,9 @@ pub mod id;
 pub mod image;
 pub mod job;
 pub mod key;
+pub mod memory;
 pub mod page;
 pub mod prompt;
 pub mod webhook;
+#[cfg(feature = "testing")]
+pub mod testing;

@@ -1,0 +1,97 @@
+//! Conformance suites, fakes and fault injectors (feature `testing`). Outside SemVer, never in a shipped binary.
+//!
+//! - Suites say what a trait means, one named test per case, each on a fresh subject:
+//!   [`job_store_suite!`](crate::job_store_suite), [`image_store_suite!`](crate::image_store_suite),
+//!   [`key_provider_suite!`](crate::key_provider_suite), [`key_vault_suite!`](crate::key_vault_suite).
+//! - Fakes stand in for the world: [`FakeClock`], [`SeededEntropy`], [`FakeClient`].
+//! - [`FaultyJobStore`] fails or stops at the n-th operation, before or after it took effect.
+//! - [`wait_until`] waits for a condition and tells the last state when it does not come.
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a failed check must fail the test that runs it"
+)]
+
+mod entropy;
+mod given;
+pub mod job_store;
+
+use std::pin::Pin;
+
+pub use entropy::SeededEntropy;
+
+/// One case of a suite: its name, and what runs it on a fresh subject.
+pub type Case<S> = (&'static str, fn(S) -> Pin<Box<dyn Future<Output = ()> + Send>>);
+
+/// Makes one named `#[tokio::test]` per case of the [`JobStore`](crate::job::JobStore) suite.
+///
+/// The argument is an async closure or function that makes a fresh, empty store and whatever must outlive the test,
+/// such as its folder:
+///
+/// ```
+/// # mod shown {
+/// use std::sync::Arc;
+///
+/// use midjourney_core::{job::JobStore, job_store_suite, memory::MemoryJobStore};
+///
+/// async fn fresh() -> (Arc<dyn JobStore>, ()) {
+///     (Arc::new(MemoryJobStore::new()), ())
+/// }
+///
+/// job_store_suite!(fresh);
+/// # }
+/// ```
+///
+/// Attributes before the argument go to every test: `job_store_suite!(#[ignore = "needs a server"] fresh)`.
+/// The calling crate needs `tokio` with `macros` and `rt-multi-thread`.
+#[macro_export]
+macro_rules! job_store_suite {
+    ($(#[$attribute:meta])* $fresh:expr) => {
+        $crate::__job_store_cases! { tests job_store [$(#[$attribute])*] $fresh }
+    };
+}
+
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __suite {
+    (tests $suite:ident $attributes:tt $fresh:expr; $($case:ident,)+) => {
+        $($crate::__suite! { test $suite $attributes $fresh; $case })+
+    };
+    (test $suite:ident [$(#[$attribute:meta])*] $fresh:expr; $case:ident) => {
+        #[::tokio::test(flavor = "multi_thread", worker_threads = 4)]
+        $(#[$attribute])*
+        async fn $case() {
+            let (subject, _guard) = ($fresh)().await;
+            $crate::testing::$suite::$case(subject).await;
+        }
+    };
+    (table $subject:ty; $($case:ident,)+) => {
+        &[$((stringify!($case), |subject: $subject| Box::pin($case(subject)))),+]
+    };
+}
+
+#[cfg(test)]
+mod tests {
+    /// A case that is written but not listed would never run.
+    fn assert_all_listed(source: &str, listed: &[&str]) {
+        let written: Vec<_> = source
+            .lines()
+            .filter_map(|line| line.strip_prefix("pub async fn ")?.split('(').next())
+            .collect();
+        assert_eq!(written, listed);
+    }
+
+    fn names<S>(cases: &[super::Case<S>]) -> Vec<&'static str> {
+        cases.iter().map(|(name, _)| *name).collect()
+    }
+
+    #[test]
+    fn every_case_is_listed_in_its_order() {
+        assert_all_listed(
+            include_str!("testing/job_store.rs"),
+            &names(super::job_store::CASES),
+        );
+    }
+}
