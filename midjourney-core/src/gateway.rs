@@ -17,6 +17,8 @@
 mod hub;
 mod intake;
 mod pictures;
+#[cfg(feature = "simulator")]
+mod simulated;
 mod view;
 mod watch;
 

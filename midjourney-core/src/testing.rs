@@ -1,4 +1,5 @@
-//! Conformance suites, fakes and fault injectors (feature `testing`). Outside SemVer, never in a shipped binary.
+//! Conformance suites, fakes and fault injectors (feature `testing`). Outside the rules of
+//! versions, never in a shipped binary.
 //!
 //! - Suites say what a trait means, one named test per case, each on a fresh subject:
 //!   [`job_store_suite!`](crate::job_store_suite), [`image_store_suite!`](crate::image_store_suite),
@@ -14,13 +15,24 @@
     reason = "a failed check must fail the test that runs it"
 )]
 
+mod client;
+mod clock;
 mod entropy;
+mod faulty;
 mod given;
+pub mod image_store;
 pub mod job_store;
+pub mod key_provider;
+pub mod key_vault;
+mod wait;
 
 use std::pin::Pin;
 
+pub use client::{FakeClient, FetchOutcome, SubmitOutcome, Trouble, tiny_png};
+pub use clock::FakeClock;
 pub use entropy::SeededEntropy;
+pub use faulty::{FaultPlan, FaultyJobStore};
+pub use wait::wait_until;
 
 /// One case of a suite: its name, and what runs it on a fresh subject.
 pub type Case<S> = (&'static str, fn(S) -> Pin<Box<dyn Future<Output = ()> + Send>>);
@@ -50,6 +62,31 @@ pub type Case<S> = (&'static str, fn(S) -> Pin<Box<dyn Future<Output = ()> + Sen
 macro_rules! job_store_suite {
     ($(#[$attribute:meta])* $fresh:expr) => {
         $crate::__job_store_cases! { tests job_store [$(#[$attribute])*] $fresh }
+    };
+}
+
+/// The same as [`job_store_suite!`](crate::job_store_suite) for an [`ImageStore`](crate::image::ImageStore).
+#[macro_export]
+macro_rules! image_store_suite {
+    ($(#[$attribute:meta])* $fresh:expr) => {
+        $crate::__image_store_cases! { tests image_store [$(#[$attribute])*] $fresh }
+    };
+}
+
+/// The same as [`job_store_suite!`](crate::job_store_suite) for a [`KeyProvider`](crate::key::KeyProvider) that has one
+/// key: [`NAME`](key_provider::NAME) with the value [`SECRET`](key_provider::SECRET).
+#[macro_export]
+macro_rules! key_provider_suite {
+    ($(#[$attribute:meta])* $fresh:expr) => {
+        $crate::__key_provider_cases! { tests key_provider [$(#[$attribute])*] $fresh }
+    };
+}
+
+/// The same as [`job_store_suite!`](crate::job_store_suite) for an empty [`KeyVault`](crate::key::KeyVault).
+#[macro_export]
+macro_rules! key_vault_suite {
+    ($(#[$attribute:meta])* $fresh:expr) => {
+        $crate::__key_vault_cases! { tests key_vault [$(#[$attribute])*] $fresh }
     };
 }
 
@@ -92,6 +129,18 @@ mod tests {
         assert_all_listed(
             include_str!("testing/job_store.rs"),
             &names(super::job_store::CASES),
+        );
+        assert_all_listed(
+            include_str!("testing/image_store.rs"),
+            &names(super::image_store::CASES),
+        );
+        assert_all_listed(
+            include_str!("testing/key_provider.rs"),
+            &names(super::key_provider::CASES),
+        );
+        assert_all_listed(
+            include_str!("testing/key_vault.rs"),
+            &names(super::key_vault::CASES),
         );
     }
 }

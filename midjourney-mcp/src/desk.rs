@@ -4,7 +4,7 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use midjourney_core::{
     engine::Engine,
-    error::{Error, ErrorKind},
+    error::{Chain, Error, ErrorKind},
     gateway::{Gateway, ImageView, Imagine, JobView},
     id::JobId,
     job::{Job, JobQuery},
@@ -18,7 +18,7 @@ use crate::{
     open::{OpenError, OpenGateway},
     picture::{self, Inline, Part, Unshowable},
     result::{self, Answer, Jobs, MAX_INLINE, image_uri},
-    text::quoted,
+    text::{line, quoted},
     tools::{Call, Definition, Handle, ImagineArgs, ListArgs, ShowArgs, WaitArgs},
     wait::{self, Caller},
 };
@@ -199,11 +199,12 @@ impl Office {
         };
         // From here on the jobs are on disk: an answer that names them matters more than what else may go wrong.
         if let Err(failure) = wait::wait(&self.gateway, &accepted.jobs, limit, caller).await {
-            warn!(error = %midjourney_core::error::Chain(&failure), "waiting failed");
+            warn!(error = %Chain(&failure), "waiting failed");
         }
         let mut answer = match self.reload(&accepted.jobs).await {
             Ok(views) => self.tell(&views, handle, true).await,
-            Err(_) => {
+            Err(failure) => {
+                warn!(error = %Chain(&failure), "the new jobs could not be read");
                 let views: Vec<_> = accepted
                     .jobs
                     .iter()
@@ -264,26 +265,27 @@ impl Office {
             None => "all pictures".to_owned(),
             Some(index) => format!("picture {index}"),
         };
-        answer.text = format!(
-            "Job {}: {what}, shown at {}x{}.",
-            view.id, picture.width, picture.height
+        let (width, height) = (picture.width, picture.height);
+        line(
+            &mut answer.text,
+            format_args!("Job {}: {what}, shown at {width}x{height}.", view.id),
         );
         if matches!(part, Part::Quarter(_)) {
             answer
                 .text
-                .push_str(" Cut out of the grid, the only picture that the upstream gave.");
+                .push_str("Cut out of the grid, the only picture that the upstream gave.");
         }
         if view.simulated {
             answer
                 .text
-                .push_str(" SIMULATED: a placeholder, not drawn by Midjourney.");
+                .push_str("SIMULATED: a placeholder, not drawn by Midjourney.\n");
         }
         answer.put("job_id", view.id.to_string());
         answer.put("index", index);
         if let Some(image) = image {
             answer.put("uri", image_uri(image.job, image.index));
             if let Some(path) = result::path(self.images_dir.as_deref(), image) {
-                answer.text.push_str(&format!("\nFile: {path}"));
+                line(&mut answer.text, format_args!("File: {path}"));
                 answer.put("path", path);
             }
         }
@@ -305,9 +307,10 @@ impl Office {
         for job in &page.items {
             let (status, prompt) = (job.status().name(), &job.request.prompt);
             let short = quoted(prompt, LISTED_PROMPT);
-            answer
-                .text
-                .push_str(&format!("{}: {status}, {}, {short}\n", job.id, job.life.created));
+            line(
+                &mut answer.text,
+                format_args!("{}: {status}, {}, {short}", job.id, job.life.created),
+            );
             let mut row = json!({
                 "job_id": job.id,
                 "status": status,
@@ -329,11 +332,12 @@ impl Office {
             if let (Some(map), Some(status)) = (arguments.as_object_mut(), args.status) {
                 map.insert("status".to_owned(), json!(status.name()));
             }
-            answer
-                .text
-                .push_str(&format!("There are more. Next: list_jobs {arguments}"));
+            line(
+                &mut answer.text,
+                format_args!("There are more. Next: list_jobs {arguments}"),
+            );
             answer.put("next_cursor", next.to_string());
-            answer.put("next", result::next_call("list_jobs", arguments));
+            answer.put("next", result::next_call("list_jobs", &arguments));
         }
         Ok(answer)
     }
@@ -383,15 +387,17 @@ impl Office {
             }
             Ok(Err(Unshowable(why))) => {
                 let why = crate::text::clean(&why);
-                answer.text.push_str(&format!(
-                    "No picture is shown here ({why}); use the files or links.\n"
-                ));
+                line(
+                    &mut answer.text,
+                    format_args!("No picture is shown here ({why}); use the files or links."),
+                );
             }
             Err(failure) => {
                 let why = crate::text::clean(failure.detail());
-                answer
-                    .text
-                    .push_str(&format!("The pictures could not be read ({why}).\n"));
+                line(
+                    &mut answer.text,
+                    format_args!("The pictures could not be read ({why})."),
+                );
             }
         }
         answer

@@ -11,7 +11,7 @@ use tracing::{error, warn};
 use crate::{
     open::OpenError,
     result::{Answer, next_call},
-    text::{self, clean, cut},
+    text::{self, clean, cut, line},
     tools::Definition,
 };
 
@@ -100,14 +100,14 @@ pub(crate) fn failed(tool: &Definition, failure: &Error, arguments: &Map<String,
         refusal.prompt(report, arguments);
     }
     match kind {
-        ErrorKind::NotFound => refusal.next("list_jobs", json!({})),
+        ErrorKind::NotFound => refusal.next("list_jobs", &json!({})),
         ErrorKind::Conflict => {
             if let Some(id) = arguments.get("job_id") {
-                refusal.next("get_job", json!({"job_id": id}));
+                refusal.next("get_job", &json!({"job_id": id}));
             }
         }
         ErrorKind::Unavailable | ErrorKind::Internal if tool.name == "imagine" => {
-            refusal.next("list_jobs", json!({}));
+            refusal.next("list_jobs", &json!({}));
         }
         _ => {}
     }
@@ -158,7 +158,7 @@ pub(crate) fn unshowable(why: &str, arguments: &Map<String, Value>) -> Answer {
         "Give the user the file path or link that get_job tells.",
     );
     if let Some(id) = arguments.get("job_id") {
-        refusal.next("get_job", json!({"job_id": id}));
+        refusal.next("get_job", &json!({"job_id": id}));
     }
     refusal.into_answer()
 }
@@ -167,7 +167,7 @@ pub(crate) fn unshowable(why: &str, arguments: &Map<String, Value>) -> Answer {
 pub(crate) fn refused(kind: ErrorKind, what: &str, next: Option<(&'static str, Value)>) -> Answer {
     let mut refusal = Refusal::new(kind.code(), what, Spent::No, mend(kind));
     if let Some((tool, arguments)) = next {
-        refusal.next(tool, arguments);
+        refusal.next(tool, &arguments);
     }
     refusal.into_answer()
 }
@@ -215,8 +215,9 @@ impl Refusal {
         self.structured.insert(name.to_owned(), value);
     }
 
-    fn next(&mut self, tool: &'static str, arguments: Value) {
-        self.text.push_str(&format!("\nNext: {tool} {arguments}"));
+    fn next(&mut self, tool: &'static str, arguments: &Value) {
+        self.text.push('\n');
+        line(&mut self.text, format_args!("Next: {tool} {arguments}"));
         self.put("next", next_call(tool, arguments));
     }
 
@@ -232,7 +233,7 @@ impl Refusal {
             .map(|error| multiline(&error.show(found.source()).to_string()))
             .collect();
         let shown: String = shown.join("\n").chars().take(text::MAX_CHARS).collect();
-        self.text.push_str(&format!("\n```\n{}\n```", shown.trim_end()));
+        line(&mut self.text, format_args!("\n```\n{}\n```", shown.trim_end()));
         self.put("diagnostics", json!({"errors": errors, "warnings": warnings}));
         let mendable = found.errors().iter().all(|error| error.fix.is_some());
         let corrected = found
@@ -240,11 +241,9 @@ impl Refusal {
             .filter(|_| mendable)
             .filter(|prompt| prompt.chars().count() <= text::MAX_CHARS && *prompt == clean(prompt));
         if let Some(prompt) = corrected {
-            // The version is part of the corrected prompt already.
             let mut call = arguments.clone();
-            call.remove("version");
             call.insert("prompt".to_owned(), Value::from(prompt));
-            self.next("imagine", Value::Object(call));
+            self.next("imagine", &Value::Object(call));
         }
     }
 

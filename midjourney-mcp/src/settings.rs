@@ -10,13 +10,16 @@ use etcetera::{AppStrategy as _, AppStrategyArgs};
 use midjourney_core::{
     accounts::Accounts,
     client::simulator::{Simulator, SimulatorOptions},
-    clock::{OsEntropy, SystemClock},
+    clock::{Clock, OsEntropy, SystemClock},
     config::{Config, Environment, Origin, Source, UpstreamKind},
     engine::{EngineConfig, Parts},
+    error::Chain,
     gateway::{Gateway, PromptRules},
     job::{AccountName, Policy},
-    memory::{MemoryImageStore, MemoryJobStore},
-    prompt::Table,
+};
+use midjourney_storage::{
+    fs::LocalImageStore,
+    sqlite::{SqliteJobStore, SqliteOptions},
 };
 
 use crate::open::{OpenError, OpenGateway, Opened};
@@ -134,7 +137,7 @@ impl OpenGateway for FromSettings {
 }
 
 /// Puts the gateway together.
-async fn assemble(config: &Config, _data_dir: &Path) -> Result<Opened, OpenError> {
+async fn assemble(config: &Config, data_dir: &Path) -> Result<Opened, OpenError> {
     if config.upstream.kind != UpstreamKind::Simulator {
         return Err(OpenError::new(format!(
             "upstream.kind: this program was built without {}",
@@ -142,20 +145,28 @@ async fn assemble(config: &Config, _data_dir: &Path) -> Result<Opened, OpenError
         )));
     }
     let account = AccountName::new(config.upstream.account_name());
-    let clock = Arc::new(SystemClock);
-    let simulator = Simulator::new(clock.clone(), SimulatorOptions::default());
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let simulator = Simulator::new(Arc::clone(&clock), SimulatorOptions::default());
+    let images_dir = config.images_dir(data_dir);
+    let jobs = SqliteJobStore::open(config.database_path(data_dir), SqliteOptions::default())
+        .await
+        .map_err(|error| OpenError::new(Chain(&error).to_string()).with_source(error))?;
+    let images = LocalImageStore::open(&images_dir)
+        .await
+        .map_err(|error| OpenError::new(Chain(&error).to_string()).with_source(error))?;
     let parts = Parts {
-        jobs: Arc::new(MemoryJobStore::new()),
-        images: Arc::new(MemoryImageStore::new()),
+        jobs: Arc::new(jobs),
+        images: Arc::new(images),
         accounts: Accounts::single(account, Arc::new(simulator)),
         clock,
         entropy: Arc::new(OsEntropy),
         policy: Policy::default(),
         callback: None,
     };
-    let rules = PromptRules::new(Arc::new(Table::builtin().clone()));
-    Ok(Opened::new(
-        Gateway::new(parts, rules),
-        Some(EngineConfig::default()),
-    ))
+    let engine = EngineConfig::new(config.engine.concurrency, config.engine.lease);
+    let images_dir = std::path::absolute(&images_dir).unwrap_or(images_dir);
+    Ok(
+        Opened::new(Gateway::new(parts, PromptRules::default()), Some(engine))
+            .with_images_dir(Some(images_dir)),
+    )
 }

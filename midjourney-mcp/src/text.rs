@@ -1,5 +1,7 @@
 //! Text from strangers, made harmless for a model and a terminal.
 
+use std::fmt;
+
 /// The most characters of any text from outside that are passed on.
 pub(crate) const MAX_CHARS: usize = 4_000;
 
@@ -26,6 +28,12 @@ pub(crate) fn cut(text: &str, most: usize) -> String {
 /// As [`clean`], as a JSON string: what is inside the quotes is data and cannot end them.
 pub(crate) fn quoted(text: &str, most: usize) -> String {
     serde_json::Value::from(cut(text, most)).to_string()
+}
+
+/// Adds a line.
+pub(crate) fn line(to: &mut String, what: fmt::Arguments<'_>) {
+    to.push_str(&what.to_string());
+    to.push('\n');
 }
 
 /// `None` for what only serves to hide or to move a cursor.

@@ -66,7 +66,7 @@ where
     };
     let server = Server::new(Arc::clone(&desk), gone.clone());
     tokio::pin!(stop);
-    let serving = async {
+    let session = async {
         let running = match server.serve((read, write)).await {
             Ok(running) => running,
             Err(ServerInitializeError::ConnectionClosed(_) | ServerInitializeError::Cancelled) => {
@@ -86,14 +86,14 @@ where
         }
         Ok(())
     };
-    let served = tokio::select! {
-        served = serving => served,
+    let outcome = tokio::select! {
+        over = session => over,
         () = &mut stop => Ok(()),
     };
     debug!("the client is gone");
     leave.send_replace(true);
     desk.close(LAST_WORK).await;
-    served
+    outcome
 }
 
 /// Returns when the process is asked to end.

@@ -1,1 +1,20 @@
-//! placeholder
+//! Where jobs, pictures and keys are kept. Backends decide nothing: what a store must do is said by the traits of
+//! `midjourney-core` and held by its conformance suites.
+//!
+//! | feature | what |
+//! | --- | --- |
+#![cfg_attr(
+    feature = "sqlite",
+    doc = "| `sqlite` | [`sqlite::SqliteJobStore`]: jobs in one SQLite file |"
+)]
+#![cfg_attr(
+    feature = "fs",
+    doc = "| `fs` | [`fs::LocalImageStore`]: pictures as files below one folder |"
+)]
+//! | always | [`keys::FixedKeys`]: keys that were read once, such as from the environment |
+
+#[cfg(feature = "fs")]
+pub mod fs;
+pub mod keys;
+#[cfg(feature = "sqlite")]
+pub mod sqlite;

@@ -12,7 +12,7 @@ use crate::{
         AccountName, Action, IdempotencyKey, ImageQuery, Insertion, Job, JobRequest, JobState,
         JobStoreExt as _, NewJob, NewJobs, Owner, ParentRef,
     },
-    prompt::{self, CheckOptions, Diagnostic, Report, Table},
+    prompt::{self, CheckOptions, Diagnostic, ExpandedPrompt, Report, Table},
 };
 
 /// What prompts are held against.
@@ -21,23 +21,34 @@ use crate::{
 pub struct PromptRules {
     /// Versions, parameters and limits.
     pub table: Arc<Table>,
-    /// Plan and default version.
+    /// The plan, the most jobs that one request may become, and the version that is put on prompts which name none;
+    /// without one, the version is left to the upstream.
     pub options: CheckOptions,
-    /// The version put on prompts that name none; `None` leaves it to the upstream.
-    pub default_version: Option<String>,
-    /// The most jobs that one request may become.
-    pub max_jobs: u32,
 }
 
 impl PromptRules {
+    /// The most jobs that one request may become, where nothing else is said.
+    pub const DEFAULT_JOBS: u64 = 40;
+
     /// The rules of `table`, without a plan or a default version, and at most 40 jobs a request.
-    pub fn new(table: Arc<Table>) -> Self {
+    pub fn new(table: Table) -> Self {
         Self {
-            table,
-            options: CheckOptions::default(),
-            default_version: None,
-            max_jobs: 40,
+            table: Arc::new(table),
+            options: CheckOptions::default().jobs(Self::DEFAULT_JOBS),
         }
+    }
+
+    /// The same table, judged with `options`.
+    pub fn with_options(mut self, options: CheckOptions) -> Self {
+        self.options = options;
+        self
+    }
+}
+
+impl Default for PromptRules {
+    /// The built-in table.
+    fn default() -> Self {
+        Self::new(Table::builtin().clone())
     }
 }
 
@@ -137,23 +148,29 @@ pub struct PromptCheck {
 
 impl Gateway {
     /// Parses, checks and expands a prompt. Spends nothing, stores nothing.
-    pub fn check_prompt(&self, text: &str, version: Option<&str>) -> PromptCheck {
-        let rules = &self.prompts;
-        let text = with_version(text, version.or(rules.default_version.as_deref()));
-        let report = prompt::check(&text, &rules.table, &rules.options);
+    ///
+    /// **Errors:** [`ErrorKind::Invalid`] for a `version` that the table does not know; mistakes in the prompt are no
+    /// error here but in the report.
+    pub fn check_prompt(&self, text: &str, version: Option<&str>) -> Result<PromptCheck, Error> {
+        let mut options = self.prompts.options.clone();
+        if let Some(version) = version {
+            if self.prompts.table.version(version).is_none() {
+                return Err(unknown_version(&self.prompts.table, version));
+            }
+            options = options.default_version(version);
+        }
+        let report = prompt::check(text, &self.prompts.table, &options);
         let jobs = match report.clone().into_valid() {
-            Ok(valid) => valid
-                .expand(rules.max_jobs)
-                .map(|prompts| {
-                    prompts
-                        .into_iter()
-                        .map(|prompt| prompt.text().to_owned())
-                        .collect()
-                })
-                .unwrap_or_default(),
+            // The report has counted the jobs against the limit already.
+            Ok(valid) => valid.expand(u64::MAX).unwrap_or_default(),
             Err(_) => Vec::new(),
         };
-        PromptCheck { report, jobs }
+        let version = options.default_version.as_deref();
+        let jobs = jobs
+            .iter()
+            .map(|job| with_version(job, &self.prompts.table, version))
+            .collect();
+        Ok(PromptCheck { report, jobs })
     }
 
     /// Accepts a prompt: one job for each of its permutations and repeats, all on disk when this returns.
@@ -162,20 +179,10 @@ impl Gateway {
     /// refuse it; [`ErrorKind::IdempotencyMismatch`]. Nothing is stored or spent then. **Cancel safety:** the jobs are
     /// stored or not, all of them; use a key to find out.
     pub async fn imagine(&self, request: Imagine) -> Result<Accepted, Error> {
-        let rules = &self.prompts;
-        let PromptCheck { report, jobs, .. } = self.check_prompt(&request.prompt, request.version.as_deref());
-        if report.has_errors() {
+        let PromptCheck { report, jobs, .. } =
+            self.check_prompt(&request.prompt, request.version.as_deref())?;
+        if !report.is_valid() {
             return Err(Error::prompt(report));
-        }
-        if jobs.is_empty() {
-            return Err(Error::field(
-                "/prompt",
-                format!(
-                    "this prompt would become {} jobs; at most {} are allowed",
-                    report.expansion_count(),
-                    rules.max_jobs
-                ),
-            ));
         }
         let account = self.parts.accounts.default_name().clone();
         let client = self.client(&account)?;
@@ -184,7 +191,7 @@ impl Gateway {
             refuse_early(&client, request, None)?;
         }
         let mut accepted = self.insert(request.owner, account, requests, request.key).await?;
-        accepted.warnings = report.warnings().cloned().collect();
+        accepted.warnings = report.diagnostics().warnings().to_vec();
         Ok(accepted)
     }
 
@@ -313,15 +320,22 @@ fn refuse_early(
     })
 }
 
-/// The prompt with `--v` or `--niji` put on it, where it names neither.
-fn with_version(text: &str, version: Option<&str>) -> String {
-    match version {
-        Some(version) if prompt::parse(text).version().is_none() => {
-            match version.strip_prefix("niji").map(str::trim) {
-                Some(niji) => format!("{text} --niji {niji}"),
-                None => format!("{text} --v {version}"),
-            }
-        }
-        _ => text.to_owned(),
+fn unknown_version(table: &Table, version: &str) -> Error {
+    let known: Vec<_> = table.versions.iter().map(|version| version.id.as_str()).collect();
+    Error::field(
+        "/version",
+        format!(
+            "{version:?} is not a known version; expected one of {}",
+            known.join(", ")
+        ),
+    )
+}
+
+/// The canonical prompt with the version it is to run on, where it names none itself.
+fn with_version(prompt: &ExpandedPrompt, table: &Table, version: Option<&str>) -> String {
+    let names_none = prompt.params().version().is_none() && prompt.params().niji().is_none();
+    match version.and_then(|version| table.version(version)) {
+        Some(version) if names_none => format!("{} {}", prompt.text(), version.as_parameter()),
+        _ => prompt.text().to_owned(),
     }
 }

@@ -24,25 +24,24 @@ pub(super) const fn at(millis: i64) -> Timestamp {
     Timestamp::from_millis(1_795_341_600_000 + millis)
 }
 
-const fn numbered(number: u64) -> [u8; 16] {
-    let [a, b, c, d, e, f, g, h] = number.to_be_bytes();
-    [1, 0x9a, 0xb3, 0xc0, 0xd1, 0, 0x70, 0, a, b, c, d, e, f, g, h]
+fn numbered(number: u64) -> [u8; 16] {
+    ((0x019a_b3c0_d100_7000 << 64) | u128::from(number)).to_be_bytes()
 }
 
 /// Ids that sort by their number.
-pub(super) const fn job_id(number: u64) -> JobId {
+pub(super) fn job_id(number: u64) -> JobId {
     JobId::from_bytes(numbered(number))
 }
 
-pub(super) const fn image_id(number: u64) -> ImageId {
+pub(super) fn image_id(number: u64) -> ImageId {
     ImageId::from_bytes(numbered(number))
 }
 
-pub(super) const fn batch_id(number: u64) -> BatchId {
+pub(super) fn batch_id(number: u64) -> BatchId {
     BatchId::from_bytes(numbered(number))
 }
 
-pub(super) const fn worker(number: u64) -> WorkerId {
+pub(super) fn worker(number: u64) -> WorkerId {
     WorkerId::from_bytes(numbered(number))
 }
 

@@ -131,13 +131,14 @@ impl<'a> Reader<'a> {
                 return None;
             }
         };
-        let number = version
-            .strip_prefix("niji")
-            .map_or(version.as_str(), str::trim_start);
+        let (niji, number) = match version.strip_prefix("niji") {
+            Some(number) => ("niji ", number.trim_start()),
+            None => ("", version.as_str()),
+        };
         let parts: Vec<&str> = number.split('.').collect();
         let plain = |part: &&str| (1..=2).contains(&part.len()) && part.bytes().all(|b| b.is_ascii_digit());
         if (1..=2).contains(&parts.len()) && parts.iter().all(plain) {
-            return Some(version);
+            return Some(format!("{niji}{number}"));
         }
         self.object(
             name,

@@ -1,0 +1,319 @@
+//! Jobs in one SQLite file.
+//!
+//! - One thread writes and makes one commit of everything that waits (`writer`, `commands`).
+//! - Readers have their own connections and never wait for it (`readers`, `queries`).
+//! - Several processes may use one file at once; each sees the others' commits within about 50 ms.
+//! - The file is made only where there is none. What is not ours, damaged or from a newer release is refused and left
+//!   as it is (`open`, `migrate`).
+//!
+//! The file must lie on a local disk: SQLite's log needs memory that its processes share.
+
+mod commands;
+mod error;
+mod migrate;
+mod open;
+mod queries;
+mod readers;
+mod rows;
+mod stored;
+mod writer;
+
+use std::{
+    collections::BTreeSet,
+    fmt,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use midjourney_core::{
+    clock::Timestamp,
+    error::{Applied, Chain, Retry},
+    id::{ImageId, JobId},
+    image::Image,
+    job::{
+        AccountName, Changes, Claim, Claimed, Commit, Counts, Event, ImageQuery, Insertion, Job, JobQuery,
+        JobStore, Lease, NewJobs, Position, StoreError,
+    },
+    page::Page,
+};
+use tokio::sync::watch;
+
+use self::{
+    commands::{Change, Extend, Insert, Ping},
+    error::{BACKEND, failed},
+    readers::Readers,
+    rows::{RawEvent, RawImage, RawJob},
+    writer::Writer,
+};
+
+/// How a [`SqliteJobStore`] works.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct SqliteOptions {
+    /// How many connections read at the same time.
+    pub readers: usize,
+    /// How long a write waits for another process that is writing.
+    pub busy_limit: Duration,
+}
+
+impl Default for SqliteOptions {
+    fn default() -> Self {
+        Self {
+            readers: 4,
+            busy_limit: Duration::from_secs(30),
+        }
+    }
+}
+
+/// A [`JobStore`] in one SQLite file.
+///
+/// What it has acknowledged survives the death of the process and the machine: every commit is synced
+/// (`synchronous=FULL`) before it is answered. Once a sync has failed, nothing can be promised about what is on disk:
+/// from there on every write and [`ping`](JobStore::ping) fail until the file is opened anew, while reads go on.
+///
+/// A row that cannot be read makes [`load`](JobStore::load) and the [`list`](JobStore::list)s it stands in fail with
+/// [`StoreError::Corrupt`], which names it: a list that left it out would look whole. [`claim`](JobStore::claim) logs
+/// it and goes on with the others, so that it stops no work but its own.
+pub struct SqliteJobStore {
+    path: Arc<Path>,
+    // Before the writer: the connection that is closed last, and copies the log into the database, must be able to
+    // write.
+    readers: Arc<Readers>,
+    writer: Writer,
+    changes: watch::Sender<u64>,
+}
+
+impl SqliteJobStore {
+    /// Opens the database at `path`; makes it, and the folders above it, where there is none (modes 0600 and 0700).
+    ///
+    /// **Errors:** [`StoreError::Damaged`] where there is something else, also an empty file or the log of a database
+    /// that is gone; [`StoreError::NewerSchema`]. Whatever is refused is left as it is.
+    pub async fn open(path: impl Into<PathBuf>, options: SqliteOptions) -> Result<Self, StoreError> {
+        let path = path.into();
+        blocking("opening the database", move || Self::open_now(&path, &options)).await?
+    }
+
+    fn open_now(path: &Path, options: &SqliteOptions) -> Result<Self, StoreError> {
+        // Absolute, for SQLite gives names such as `:memory:` a meaning of their own.
+        let path = std::path::absolute(path)
+            .map_err(|error| failed("opening the database", Applied::No, Retry::Never, error))?;
+        let path: Arc<Path> = path.into();
+        let opened = open::open(&path, options)?;
+        let changes = watch::Sender::new(0);
+        let readers = Readers::new(Arc::clone(&path), options.busy_limit, opened.readers);
+        let writer = Writer::start(
+            opened.writer,
+            Arc::clone(&path),
+            options.busy_limit,
+            changes.clone(),
+        )?;
+        Ok(Self {
+            path,
+            readers: Arc::new(readers),
+            writer,
+            changes,
+        })
+    }
+
+    /// The file.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Waits until the file is closed. Not needed for safety: what was acknowledged is on disk.
+    pub async fn close(self) -> Result<(), StoreError> {
+        let Self { readers, writer, .. } = self;
+        blocking("closing the database", move || {
+            drop(readers);
+            writer.join();
+        })
+        .await
+    }
+
+    /// Reads the whole file and tells what is wrong with it, in words; empty where nothing is. Takes minutes on a
+    /// large file, and holds up nobody.
+    pub async fn integrity_check(&self) -> Result<Vec<String>, StoreError> {
+        let mut wrong = self
+            .readers
+            .read("checking the database", usize::MAX, queries::integrity)
+            .await?;
+        let mut query = JobQuery::newest(Page::<Job>::MAX);
+        while wrong.is_empty() {
+            match self.list(&query).await {
+                Ok(Page { next: Some(next), .. }) => query.after = Some(next),
+                Ok(_) => break,
+                Err(error) => wrong.push(Chain(&error).to_string()),
+            }
+        }
+        Ok(wrong)
+    }
+}
+
+impl fmt::Debug for SqliteJobStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SqliteJobStore")
+            .field("path", &self.path)
+            .finish_non_exhaustive()
+    }
+}
+
+async fn blocking<T: Send + 'static>(
+    operation: &'static str,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, StoreError> {
+    tokio::task::spawn_blocking(work)
+        .await
+        .map_err(|error| failed(operation, Applied::Maybe, Retry::Never, error))
+}
+
+fn clamped(limit: usize) -> usize {
+    limit.clamp(1, Page::<Job>::MAX)
+}
+
+fn decoded<R, T>(rows: Vec<R>, decode: fn(R) -> Result<T, StoreError>) -> Result<Vec<T>, StoreError> {
+    rows.into_iter().map(decode).collect()
+}
+
+#[async_trait]
+impl JobStore for SqliteJobStore {
+    fn backend(&self) -> &'static str {
+        BACKEND
+    }
+
+    async fn insert(&self, jobs: NewJobs) -> Result<Insertion, StoreError> {
+        let created = jobs.jobs.iter().map(|job| Job::created(job, &jobs)).collect();
+        self.writer.run(Insert::new(jobs)?).await?.answer(move || created)
+    }
+
+    async fn load(&self, id: JobId) -> Result<Option<Job>, StoreError> {
+        let row = self
+            .readers
+            .read("reading a job", 1, move |db| queries::job(db, id))
+            .await?;
+        row.map(RawJob::decode).transpose()
+    }
+
+    async fn list(&self, query: &JobQuery) -> Result<Page<Job>, StoreError> {
+        let limit = clamped(query.limit);
+        let query = query.clone();
+        let rows = self
+            .readers
+            .read("listing jobs", limit, move |db| {
+                queries::jobs(db, &query, limit.saturating_add(1))
+            })
+            .await?;
+        let jobs = decoded(rows, RawJob::decode)?;
+        Ok(Page::from_probe(jobs, limit, |job: &Job| *job.id.as_bytes()))
+    }
+
+    async fn claim(&self, claim: Claim) -> Result<Vec<Claimed>, StoreError> {
+        let until = claim.now.saturating_add(claim.lease);
+        let rows = self.writer.run(commands::Claim(claim)).await?;
+        let mut claimed = Vec::with_capacity(rows.len());
+        for (row, epoch) in rows {
+            match row.decode() {
+                Ok(job) => {
+                    let lease = Lease::new(job.id, epoch, until);
+                    claimed.push(Claimed::new(job, lease));
+                }
+                // It comes up again when its lease has run out, and so does this line.
+                Err(error) => tracing::error!(error = %Chain(&error), "a job that is due cannot be read"),
+            }
+        }
+        Ok(claimed)
+    }
+
+    async fn extend(&self, lease: &Lease, until: Timestamp) -> Result<Lease, StoreError> {
+        let extended = Lease::new(lease.job, lease.epoch, until);
+        self.writer.run(Extend(extended)).await
+    }
+
+    async fn next_due(&self, accounts: &[AccountName]) -> Result<Option<Timestamp>, StoreError> {
+        let accounts: BTreeSet<_> = accounts.iter().cloned().collect();
+        let next = self
+            .readers
+            .read("reading when the next job is due", accounts.len(), move |db| {
+                queries::next_due(db, &accounts)
+            })
+            .await?;
+        Ok(next.map(Timestamp::from_millis))
+    }
+
+    async fn commit(&self, commit: Commit) -> Result<Job, StoreError> {
+        self.writer.run(Change::new(commit)?).await
+    }
+
+    async fn history(&self, id: JobId, after: u64, limit: usize) -> Result<Vec<Event>, StoreError> {
+        let rows = self
+            .readers
+            .read("reading a job's events", limit, move |db| {
+                queries::history(db, id, after, limit)
+            })
+            .await?;
+        decoded(rows, RawEvent::decode)
+    }
+
+    async fn events(&self, after: Position, limit: usize) -> Result<Vec<Event>, StoreError> {
+        let rows = self
+            .readers
+            .read("reading events", limit, move |db| {
+                queries::events(db, after, limit)
+            })
+            .await?;
+        decoded(rows, RawEvent::decode)
+    }
+
+    async fn head(&self) -> Result<Position, StoreError> {
+        let head = self
+            .readers
+            .read("reading the newest position", 1, queries::head)
+            .await?;
+        Ok(Position::new(head))
+    }
+
+    async fn image(&self, id: ImageId) -> Result<Option<Image>, StoreError> {
+        let row = self
+            .readers
+            .read("reading an image's row", 1, move |db| queries::image(db, id))
+            .await?;
+        row.map(RawImage::decode).transpose()
+    }
+
+    async fn images(&self, query: &ImageQuery) -> Result<Page<Image>, StoreError> {
+        let limit = clamped(query.limit);
+        let query = query.clone();
+        if let Some(job) = query.job {
+            let rows = self
+                .readers
+                .read("listing a job's images", 1, move |db| {
+                    queries::images_of(db, job, &query, limit)
+                })
+                .await?;
+            return Ok(Page::new(decoded(rows, RawImage::decode)?, None));
+        }
+        let rows = self
+            .readers
+            .read("listing images", limit, move |db| {
+                queries::images(db, &query, limit.saturating_add(1))
+            })
+            .await?;
+        let images = decoded(rows, RawImage::decode)?;
+        Ok(Page::from_probe(images, limit, |image: &Image| {
+            *image.id.as_bytes()
+        }))
+    }
+
+    async fn counts(&self) -> Result<Counts, StoreError> {
+        self.readers.read("counting jobs", 1, queries::counts).await
+    }
+
+    async fn ping(&self) -> Result<(), StoreError> {
+        self.writer.run(Ping).await
+    }
+
+    fn changes(&self) -> Changes {
+        self.changes.subscribe()
+    }
+}

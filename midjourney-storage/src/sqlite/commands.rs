@@ -1,0 +1,394 @@
+//! What the writer can be asked for. Everything that costs time and needs no database, such as making JSON, is done
+//! before, on the caller's own thread.
+
+use std::collections::BTreeSet;
+
+use midjourney_core::{
+    clock::Timestamp,
+    error::{Applied, Retry},
+    id::BatchId,
+    image::Image,
+    job::{
+        Commit, EventKind, IdempotencyKey, Insertion, Job, Lease, LeaseEnd, Life, NewJobs, RequestDigest,
+        Status, StoreError,
+    },
+};
+use rusqlite::{Connection, OptionalExtension as _, params};
+
+use super::{
+    error::{failed, is_constraint},
+    rows::{RawJob, count, int, kind_code, status_code},
+    stored::{self, EventBody},
+    writer::{Command, Refusal, Tx},
+};
+
+fn json<T: serde::Serialize>(operation: &'static str, data: &T) -> Result<String, StoreError> {
+    stored::write(data).map_err(|error| failed(operation, Applied::No, Retry::Never, error))
+}
+
+/// [`JobStore::insert`](midjourney_core::job::JobStore::insert).
+pub(super) struct Insert {
+    jobs: NewJobs,
+    requests: Vec<String>,
+    life: String,
+    event: String,
+}
+
+/// What came of it; the jobs are put together by the caller.
+pub(super) enum Inserted {
+    Created,
+    Replayed(Vec<RawJob>),
+    Mismatch,
+}
+
+impl Inserted {
+    /// The answer to the caller, who has inserted `created`.
+    pub(super) fn answer(self, created: impl FnOnce() -> Vec<Job>) -> Result<Insertion, StoreError> {
+        Ok(match self {
+            Self::Created => Insertion::Created(created()),
+            Self::Replayed(jobs) => {
+                Insertion::Replayed(jobs.into_iter().map(RawJob::decode).collect::<Result<_, _>>()?)
+            }
+            Self::Mismatch => Insertion::Mismatch,
+        })
+    }
+}
+
+impl Insert {
+    pub(super) fn new(jobs: NewJobs) -> Result<Self, StoreError> {
+        let life = Life::new(jobs.now);
+        Ok(Self {
+            requests: jobs
+                .jobs
+                .iter()
+                .map(|job| json(Self::OPERATION, &job.request))
+                .collect::<Result<_, _>>()?,
+            event: json(Self::OPERATION, &EventBody::of(EventKind::Created, &life))?,
+            life: json(Self::OPERATION, &life)?,
+            jobs,
+        })
+    }
+
+    /// What an earlier request under the same key has made; `None` where there was none.
+    fn earlier(&self, db: &Connection) -> Result<Option<Inserted>, Refusal> {
+        let Some(key) = &self.jobs.idempotency_key else {
+            return Ok(None);
+        };
+        let mut earlier = db.prepare_cached(
+            "SELECT digest, id, version, sequence, owner, account, batch, updated_at, request, life FROM jobs
+             WHERE owner = ?1 AND idempotency_key = ?2 ORDER BY ordinal",
+        )?;
+        let mut found = earlier.query(params![self.jobs.owner.as_str(), key.as_str()])?;
+        let mut jobs = Vec::new();
+        while let Some(row) = found.next()? {
+            if jobs.is_empty() {
+                let digest: [u8; 32] = row.get(0)?;
+                if RequestDigest::from_bytes(digest) != self.jobs.digest {
+                    return Ok(Some(Inserted::Mismatch));
+                }
+            }
+            jobs.push(RawJob::read(row, 1)?);
+        }
+        Ok((!jobs.is_empty()).then_some(Inserted::Replayed(jobs)))
+    }
+}
+
+impl Command for Insert {
+    type Output = Inserted;
+    const OPERATION: &'static str = "inserting jobs";
+
+    fn rows(&self) -> usize {
+        self.requests.len()
+    }
+
+    fn run(&self, tx: &mut Tx<'_>) -> Result<Inserted, Refusal> {
+        if let Some(earlier) = self.earlier(tx.db)? {
+            return Ok(earlier);
+        }
+        let common = &self.jobs;
+        let now = common.now.as_millis();
+        let key = common.idempotency_key.as_ref().map(IdempotencyKey::as_str);
+        let digest = key.map(|_| common.digest.as_bytes());
+        let mut insert = tx.db.prepare_cached(
+            "INSERT INTO jobs (id, owner, account, batch, status, due, wake_at, created_at, updated_at,
+                               idempotency_key, digest, ordinal, request, life)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?6, ?6, ?6, ?7, ?8, ?9, ?10, ?11)",
+        )?;
+        let mut tell = tx
+            .db
+            .prepare_cached("INSERT INTO events (job, sequence, at, body) VALUES (?1, 1, ?2, ?3)")?;
+        for (ordinal, (job, request)) in (0_i64..).zip(common.jobs.iter().zip(&self.requests)) {
+            let inserted = insert.execute(params![
+                job.id.as_bytes(),
+                common.owner.as_str(),
+                common.account.as_str(),
+                common.batch.as_ref().map(BatchId::as_bytes),
+                status_code(Status::Pending),
+                now,
+                key,
+                digest,
+                ordinal,
+                request,
+                self.life,
+            ]);
+            match inserted {
+                // A refused first row has left nothing behind; after a later one the transaction is taken back.
+                Err(error) if ordinal == 0 && is_constraint(&error) => {
+                    return Err(failed(Self::OPERATION, Applied::No, Retry::Never, error).into());
+                }
+                other => other?,
+            };
+            tell.execute(params![job.id.as_bytes(), now, self.event])?;
+        }
+        tx.count(Status::Pending, count(common.jobs.len()));
+        tx.changed();
+        Ok(Inserted::Created)
+    }
+}
+
+/// [`JobStore::claim`](midjourney_core::job::JobStore::claim).
+pub(super) struct Claim(pub(super) midjourney_core::job::Claim);
+
+impl Command for Claim {
+    type Output = Vec<(RawJob, u64)>;
+    const OPERATION: &'static str = "claiming jobs";
+
+    fn rows(&self) -> usize {
+        self.0.limit
+    }
+
+    fn run(&self, tx: &mut Tx<'_>) -> Result<Self::Output, Refusal> {
+        let claim = &self.0;
+        let now = claim.now.as_millis();
+        let until = claim.now.saturating_add(claim.lease).as_millis();
+        // One walk of the index per account, merged here: together they read at most `limit` rows of each.
+        let mut candidates = Vec::new();
+        let mut due = tx.db.prepare_cached(
+            "SELECT wake_at, id, row FROM jobs WHERE account = ?1 AND wake_at <= ?2
+             ORDER BY wake_at, id LIMIT ?3",
+        )?;
+        for account in claim.accounts.iter().collect::<BTreeSet<_>>() {
+            let found = due.query_map(params![account.as_str(), now, count(claim.limit)], |row| {
+                Ok((
+                    row.get::<_, i64>(0)?,
+                    row.get::<_, [u8; 16]>(1)?,
+                    row.get::<_, i64>(2)?,
+                ))
+            })?;
+            for candidate in found {
+                candidates.push(candidate?);
+            }
+        }
+        candidates.sort_unstable();
+        let mut take = tx.db.prepare_cached(
+            "UPDATE jobs SET lease_epoch = lease_epoch + 1, lease_until = ?2, wake_at = max(due, ?2)
+             WHERE row = ?1
+             RETURNING lease_epoch, id, version, sequence, owner, account, batch, updated_at, request, life",
+        )?;
+        let mut claimed = Vec::new();
+        for (_, _, row) in candidates.into_iter().take(claim.limit) {
+            claimed.push(take.query_row([row, until], |row| {
+                Ok((RawJob::read(row, 1)?, row.get::<_, u64>(0)?))
+            })?);
+        }
+        Ok(claimed)
+    }
+}
+
+/// [`JobStore::extend`](midjourney_core::job::JobStore::extend).
+pub(super) struct Extend(pub(super) Lease);
+
+impl Command for Extend {
+    type Output = Lease;
+    const OPERATION: &'static str = "extending a lease";
+
+    fn run(&self, tx: &mut Tx<'_>) -> Result<Lease, Refusal> {
+        let lease = &self.0;
+        let epoch: Option<u64> = tx
+            .db
+            .prepare_cached("SELECT lease_epoch FROM jobs WHERE id = ?1")?
+            .query_row([lease.job.as_bytes()], |row| row.get(0))
+            .optional()?;
+        match epoch {
+            None => Err(StoreError::NoSuchJob(lease.job).into()),
+            Some(epoch) if epoch != lease.epoch => Err(StoreError::LeaseLost(lease.job).into()),
+            Some(_) => {
+                tx.db
+                    .prepare_cached("UPDATE jobs SET lease_until = ?2, wake_at = max(due, ?2) WHERE id = ?1")?
+                    .execute(params![lease.job.as_bytes(), lease.until.as_millis()])?;
+                Ok(*lease)
+            }
+        }
+    }
+}
+
+/// [`JobStore::commit`](midjourney_core::job::JobStore::commit).
+pub(super) struct Change {
+    commit: Commit,
+    life: String,
+    event: Option<String>,
+}
+
+/// What a change is checked against.
+struct Present {
+    row: i64,
+    epoch: u64,
+    leased_until: Option<i64>,
+    status: i64,
+    version: u64,
+    job: RawJob,
+}
+
+impl Change {
+    pub(super) fn new(commit: Commit) -> Result<Self, StoreError> {
+        if let Some(image) = commit.images.iter().find(|image| kind_code(image.kind).is_none()) {
+            let text = format!("this release cannot store images of kind {}", image.kind.name());
+            return Err(failed(Self::OPERATION, Applied::No, Retry::Never, text));
+        }
+        Ok(Self {
+            life: json(Self::OPERATION, &commit.life)?,
+            event: match commit.event {
+                Some(kind) => Some(json(Self::OPERATION, &EventBody::of(kind, &commit.life))?),
+                None => None,
+            },
+            commit,
+        })
+    }
+
+    fn present(&self, db: &Connection) -> rusqlite::Result<Option<Present>> {
+        db.prepare_cached(
+            "SELECT row, lease_epoch, lease_until, status,
+                    id, version, sequence, owner, account, batch, updated_at, request, life
+             FROM jobs WHERE id = ?1",
+        )?
+        .query_row([self.commit.job.as_bytes()], |row| {
+            Ok(Present {
+                row: row.get(0)?,
+                epoch: row.get(1)?,
+                leased_until: row.get(2)?,
+                status: row.get(3)?,
+                version: row.get(5)?,
+                job: RawJob::read(row, 4)?,
+            })
+        })
+        .optional()
+    }
+
+    /// The present row, if the change may be made.
+    fn checked(&self, db: &Connection) -> Result<(Present, Status), Refusal> {
+        let job = self.commit.job;
+        let present = self.present(db)?.ok_or(StoreError::NoSuchJob(job))?;
+        if let Some((lease, _)) = self.commit.lease
+            && (lease.job != job || lease.epoch != present.epoch)
+        {
+            return Err(StoreError::LeaseLost(job).into());
+        }
+        let status = Status::ALL
+            .into_iter()
+            .find(|status| status_code(*status) == present.status);
+        match status {
+            Some(status) if present.version == self.commit.version && !status.is_final() => {
+                Ok((present, status))
+            }
+            _ => Err(StoreError::Stale(job).into()),
+        }
+    }
+}
+
+impl Command for Change {
+    type Output = Job;
+    const OPERATION: &'static str = "committing a change";
+
+    fn rows(&self) -> usize {
+        self.commit.images.len().saturating_add(1)
+    }
+
+    fn run(&self, tx: &mut Tx<'_>) -> Result<Job, Refusal> {
+        let (present, before) = self.checked(tx.db)?;
+        let commit = &self.commit;
+        // Before anything is written: a row that cannot be read is not changed either.
+        let mut job = present.job.decode_with(commit.life.clone())?;
+        job.version = job.version.saturating_add(1);
+        job.updated = commit.now;
+        if self.event.is_some() {
+            job.sequence = job.sequence.saturating_add(1);
+        }
+        let leased_until = match commit.lease {
+            Some((_, LeaseEnd::Release)) => None,
+            _ => present.leased_until,
+        };
+        let due = commit.life.due.map(Timestamp::as_millis);
+        let wake = due.map(|due| leased_until.map_or(due, |until| until.max(due)));
+        tx.db
+            .prepare_cached(
+                "UPDATE jobs SET status = ?2, due = ?3, wake_at = ?4, lease_until = ?5, version = ?6,
+                                 sequence = ?7, updated_at = ?8, life = ?9
+                 WHERE row = ?1",
+            )?
+            .execute(params![
+                present.row,
+                status_code(job.status()),
+                due,
+                wake,
+                leased_until,
+                int(job.version),
+                int(job.sequence),
+                commit.now.as_millis(),
+                self.life,
+            ])?;
+        if let Some(event) = &self.event {
+            tx.db
+                .prepare_cached("INSERT INTO events (job, sequence, at, body) VALUES (?1, ?2, ?3, ?4)")?
+                .execute(params![
+                    job.id.as_bytes(),
+                    int(job.sequence),
+                    commit.now.as_millis(),
+                    event
+                ])?;
+        }
+        for image in &commit.images {
+            put_image(tx.db, image)?;
+        }
+        tx.count(before, -1);
+        tx.count(job.status(), 1);
+        tx.changed();
+        Ok(job)
+    }
+}
+
+fn put_image(db: &Connection, image: &Image) -> rusqlite::Result<()> {
+    db.prepare_cached(
+        "INSERT OR REPLACE INTO images (id, job, owner, kind, number, key, digest, bytes, media_type, width, height,
+                                        source_url, created_at)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
+    )?
+    .execute(params![
+        image.id.as_bytes(),
+        image.job.as_bytes(),
+        image.owner.as_str(),
+        kind_code(image.kind),
+        image.index,
+        image.key.as_str(),
+        image.digest.as_bytes(),
+        int(image.bytes),
+        image.media_type.mime(),
+        image.size.map(|size| size.0),
+        image.size.map(|size| size.1),
+        image.source_url,
+        image.created.as_millis(),
+    ])?;
+    Ok(())
+}
+
+/// [`JobStore::ping`](midjourney_core::job::JobStore::ping): the write lock can be had, and no sync has failed. It
+/// writes nothing, for every write would wake the watchers of every process.
+pub(super) struct Ping;
+
+impl Command for Ping {
+    type Output = ();
+    const OPERATION: &'static str = "asking for the write lock";
+
+    fn run(&self, _tx: &mut Tx<'_>) -> Result<(), Refusal> {
+        Ok(())
+    }
+}

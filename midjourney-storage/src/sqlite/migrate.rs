@@ -1,0 +1,131 @@
+//! Schema changes: numbered SQL files, applied once and in order, each with a checksum.
+
+use std::{fmt::Write as _, path::Path, time::Duration};
+
+use midjourney_core::{
+    error::{Applied, BoxError},
+    job::StoreError,
+};
+use rusqlite::{Connection, OptionalExtension as _, params};
+use sha2::{Digest as _, Sha256};
+
+use super::{
+    error::{classify, damaged},
+    writer::begin,
+};
+
+/// Marks a file as ours: `MJgw`.
+pub(super) const APPLICATION_ID: i32 = 0x4d4a_6777;
+
+/// Append-only: a file here never changes once it was released.
+const MIGRATIONS: &[&str] = &[include_str!("migrations/0001_jobs.sql")];
+
+const OPERATION: &str = "opening the database";
+
+/// The newest schema that this release knows.
+pub(super) fn newest() -> u32 {
+    u32::try_from(MIGRATIONS.len()).unwrap_or(u32::MAX)
+}
+
+/// Looks whether the database is one of ours, and of a schema that this release can read. Writes nothing.
+pub(super) fn verify(db: &Connection, path: &Path) -> Result<(), StoreError> {
+    let sql = |error| classify(path, OPERATION, Applied::No, error);
+    let application: i32 = pragma(db, "application_id").map_err(sql)?;
+    if application != APPLICATION_ID {
+        return Err(damaged(path, "it is a database of another program"));
+    }
+    let found = version(db).map_err(sql)?;
+    if found > newest() {
+        return Err(StoreError::NewerSchema {
+            found,
+            known: newest(),
+        });
+    }
+    for (number, text) in numbered().filter(|(number, _)| *number <= found) {
+        let recorded: Option<String> = db
+            .query_row(
+                "SELECT checksum FROM schema_migrations WHERE version = ?1",
+                [number],
+                |row| row.get(0),
+            )
+            .optional()
+            .map_err(sql)?;
+        if recorded.as_deref() != Some(&*checksum(text)) {
+            let found: BoxError =
+                format!("its schema was not made by migration {number} of this program").into();
+            return Err(damaged(path, found));
+        }
+    }
+    Ok(())
+}
+
+/// Brings the schema up to the newest version; waits up to `limit` for another process that is doing the same.
+pub(super) fn apply(db: &Connection, path: &Path, limit: Duration) -> Result<(), StoreError> {
+    let sql = |error| classify(path, OPERATION, Applied::No, error);
+    begin(db, limit).map_err(sql)?;
+    let done = run(db).and_then(|()| db.execute_batch("COMMIT"));
+    if done.is_err() && !db.is_autocommit() {
+        // The first error is the one to tell; the connection is closed right after it.
+        db.execute_batch("ROLLBACK").unwrap_or_default();
+    }
+    done.map_err(sql)
+}
+
+fn run(db: &Connection) -> rusqlite::Result<()> {
+    let present = version(db)?;
+    if present == 0 {
+        db.pragma_update(None, "application_id", APPLICATION_ID)?;
+        db.execute_batch(
+            "CREATE TABLE schema_migrations (
+                version    INTEGER PRIMARY KEY,
+                checksum   TEXT    NOT NULL,
+                applied_at INTEGER NOT NULL
+            ) STRICT",
+        )?;
+    }
+    for (number, text) in numbered().filter(|(number, _)| *number > present) {
+        db.execute_batch(text)?;
+        // For people who look at the table; nothing decides by it, so SQLite may ask the clock.
+        db.execute(
+            "INSERT INTO schema_migrations (version, checksum, applied_at)
+             VALUES (?1, ?2, CAST(unixepoch('subsec') * 1000 AS INTEGER))",
+            params![number, checksum(text)],
+        )?;
+        db.pragma_update(None, "user_version", number)?;
+    }
+    Ok(())
+}
+
+fn numbered() -> impl Iterator<Item = (u32, &'static str)> {
+    (1..).zip(MIGRATIONS.iter().copied())
+}
+
+fn version(db: &Connection) -> rusqlite::Result<u32> {
+    pragma(db, "user_version")
+}
+
+fn pragma<T: rusqlite::types::FromSql>(db: &Connection, name: &str) -> rusqlite::Result<T> {
+    db.pragma_query_value(None, name, |row| row.get(0))
+}
+
+/// Line ends do not count: some checkouts change them.
+fn checksum(text: &str) -> String {
+    let digest = Sha256::digest(text.replace('\r', ""));
+    digest.iter().fold(String::new(), |mut hex, byte| {
+        // Writing into a string cannot fail.
+        write!(hex, "{byte:02x}").unwrap_or_default();
+        hex
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Whoever edits a released migration breaks every database that has it.
+    #[test]
+    fn released_migrations_stay_as_they_are() {
+        let checksums: Vec<_> = MIGRATIONS.iter().map(|text| checksum(text)).collect();
+        assert_eq!(checksums, [include_str!("migrations/0001_jobs.sha256").trim()]);
+    }
+}

@@ -1,0 +1,75 @@
+-- Times are milliseconds since 1970. Ids are the 16 bytes of a UUIDv7, so their order is the order of creation.
+-- Numbers for words: status 0 pending, 1 processing, 2 completed, 3 failed, 4 cancelled, 5 expired;
+-- image kind 0 grid, 1 single.
+
+-- Rows keep a rowid: they are too wide for WITHOUT ROWID, whose inner pages would hold six of them instead of
+-- hundreds of keys. The two wide columns come last, so that reading the others never follows overflow pages.
+CREATE TABLE jobs (
+    row             INTEGER PRIMARY KEY,
+    id              BLOB    NOT NULL UNIQUE CHECK (length(id) = 16),
+    owner           TEXT    NOT NULL,
+    account         TEXT    NOT NULL,
+    batch           BLOB             CHECK (batch IS NULL OR length(batch) = 16),
+    status          INTEGER NOT NULL CHECK (status BETWEEN 0 AND 5),
+    -- When somebody should look at it next, by its life alone.
+    due             INTEGER,
+    -- The same, but not before its lease has run out: what a claim looks for.
+    wake_at         INTEGER,
+    lease_epoch     INTEGER NOT NULL DEFAULT 0,
+    lease_until     INTEGER,
+    version         INTEGER NOT NULL DEFAULT 1,
+    sequence        INTEGER NOT NULL DEFAULT 1,
+    created_at      INTEGER NOT NULL,
+    updated_at      INTEGER NOT NULL,
+    idempotency_key TEXT,
+    digest          BLOB,
+    -- The place of the job within its request.
+    ordinal         INTEGER NOT NULL,
+    request         TEXT    NOT NULL,
+    life            TEXT    NOT NULL
+) STRICT;
+
+-- One index for each filter that `list` offers, in the order of its pages.
+CREATE INDEX jobs_by_owner ON jobs (owner, id);
+CREATE INDEX jobs_by_status ON jobs (status, id);
+CREATE INDEX jobs_by_owner_status ON jobs (owner, status, id);
+CREATE INDEX jobs_by_batch ON jobs (batch, id) WHERE batch IS NOT NULL;
+-- Only jobs that are not over: what a start after a crash reads, however long the history is.
+CREATE INDEX jobs_by_wake ON jobs (account, wake_at, id) WHERE wake_at IS NOT NULL;
+CREATE UNIQUE INDEX jobs_by_key ON jobs (owner, idempotency_key, ordinal) WHERE idempotency_key IS NOT NULL;
+
+-- Kept by the writer in the transaction of each change: counting a million rows costs fifty pages of them.
+CREATE TABLE job_counts (
+    status INTEGER PRIMARY KEY,
+    jobs   INTEGER NOT NULL
+) STRICT;
+INSERT INTO job_counts (status, jobs) VALUES (0, 0), (1, 0), (2, 0), (3, 0), (4, 0), (5, 0);
+
+-- AUTOINCREMENT: a position is never given twice, even after the newest events were removed.
+CREATE TABLE events (
+    position INTEGER PRIMARY KEY AUTOINCREMENT,
+    job      BLOB    NOT NULL REFERENCES jobs (id) ON DELETE CASCADE,
+    sequence INTEGER NOT NULL,
+    at       INTEGER NOT NULL,
+    body     TEXT    NOT NULL,
+    UNIQUE (job, sequence)
+) STRICT;
+
+CREATE TABLE images (
+    row        INTEGER PRIMARY KEY,
+    id         BLOB    NOT NULL UNIQUE CHECK (length(id) = 16),
+    job        BLOB    NOT NULL REFERENCES jobs (id) ON DELETE CASCADE,
+    owner      TEXT    NOT NULL,
+    kind       INTEGER NOT NULL,
+    number     INTEGER NOT NULL,
+    key        TEXT    NOT NULL,
+    digest     BLOB    NOT NULL CHECK (length(digest) = 32),
+    bytes      INTEGER NOT NULL,
+    media_type TEXT    NOT NULL,
+    width      INTEGER,
+    height     INTEGER,
+    source_url TEXT    NOT NULL,
+    created_at INTEGER NOT NULL,
+    UNIQUE (job, kind, number)
+) STRICT;
+CREATE INDEX images_by_owner ON images (owner, id);

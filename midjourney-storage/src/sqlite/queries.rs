@@ -1,0 +1,184 @@
+//! What is read, each question answered from an index.
+
+use std::collections::BTreeSet;
+
+use midjourney_core::{
+    id::{ImageId, JobId},
+    job::{AccountName, Counts, ImageQuery, JobQuery, Owner, Position, Status},
+};
+use rusqlite::{Connection, OptionalExtension as _, params};
+
+use super::rows::{EVENT, IMAGE, JOB, RawEvent, RawImage, RawJob, count, int, status_code};
+
+/// Sorts after every id: blobs compare byte by byte, then by length.
+const END: &[u8] = &[0xff; 17];
+
+pub(super) fn job(db: &Connection, id: JobId) -> rusqlite::Result<Option<RawJob>> {
+    db.prepare_cached(&format!("SELECT {JOB} FROM jobs WHERE id = ?1"))?
+        .query_row([id.as_bytes()], |row| RawJob::read(row, 0))
+        .optional()
+}
+
+/// The statement behind a list with these filters. Each combination has its own text, so that SQLite plans it for the
+/// index that is made for it.
+pub(super) fn jobs_sql(query: &JobQuery) -> String {
+    let mut sql = format!("SELECT {JOB} FROM jobs WHERE id < ?1");
+    if query.owner.is_some() {
+        sql.push_str(" AND owner = ?2");
+    }
+    if query.status.is_some() {
+        sql.push_str(" AND status = ?3");
+    }
+    if query.batch.is_some() {
+        sql.push_str(" AND batch = ?4");
+    }
+    sql.push_str(" ORDER BY id DESC LIMIT ?5");
+    sql
+}
+
+pub(super) fn jobs(db: &Connection, query: &JobQuery, limit: usize) -> rusqlite::Result<Vec<RawJob>> {
+    let after = query.after.map(|cursor| cursor.key());
+    let mut statement = db.prepare_cached(&jobs_sql(query))?;
+    // Numbered over all combinations of filters; the numbers between that a combination leaves out stay unbound.
+    statement.raw_bind_parameter(1, after.as_ref().map_or(END, |key| key.as_slice()))?;
+    if let Some(owner) = &query.owner {
+        statement.raw_bind_parameter(2, owner.as_str())?;
+    }
+    if let Some(status) = query.status {
+        statement.raw_bind_parameter(3, status_code(status))?;
+    }
+    if let Some(batch) = &query.batch {
+        statement.raw_bind_parameter(4, batch.as_bytes())?;
+    }
+    statement.raw_bind_parameter(5, count(limit))?;
+    let mut found = statement.raw_query();
+    let mut jobs = Vec::new();
+    while let Some(row) = found.next()? {
+        jobs.push(RawJob::read(row, 0)?);
+    }
+    Ok(jobs)
+}
+
+pub(super) fn next_due(db: &Connection, accounts: &BTreeSet<AccountName>) -> rusqlite::Result<Option<i64>> {
+    let mut earliest =
+        db.prepare_cached("SELECT min(wake_at) FROM jobs WHERE account = ?1 AND wake_at IS NOT NULL")?;
+    let mut next: Option<i64> = None;
+    for account in accounts {
+        let wake: Option<i64> = earliest.query_row([account.as_str()], |row| row.get(0))?;
+        next = match (next, wake) {
+            (Some(next), Some(wake)) => Some(next.min(wake)),
+            (next, wake) => next.or(wake),
+        };
+    }
+    Ok(next)
+}
+
+pub(super) fn history(
+    db: &Connection,
+    id: JobId,
+    after: u64,
+    limit: usize,
+) -> rusqlite::Result<Vec<RawEvent>> {
+    db.prepare_cached(&format!(
+        "SELECT {EVENT} FROM events WHERE job = ?1 AND sequence > ?2 ORDER BY sequence LIMIT ?3"
+    ))?
+    .query_map(params![id.as_bytes(), int(after), count(limit)], RawEvent::read)?
+    .collect()
+}
+
+pub(super) fn events(db: &Connection, after: Position, limit: usize) -> rusqlite::Result<Vec<RawEvent>> {
+    db.prepare_cached(&format!(
+        "SELECT {EVENT} FROM events WHERE position > ?1 ORDER BY position LIMIT ?2"
+    ))?
+    .query_map(params![int(after.get()), count(limit)], RawEvent::read)?
+    .collect()
+}
+
+pub(super) fn head(db: &Connection) -> rusqlite::Result<u64> {
+    db.prepare_cached("SELECT coalesce(max(position), 0) FROM events")?
+        .query_row([], |row| row.get(0))
+}
+
+pub(super) fn image(db: &Connection, id: ImageId) -> rusqlite::Result<Option<RawImage>> {
+    db.prepare_cached(&format!("SELECT {IMAGE} FROM images WHERE id = ?1"))?
+        .query_row([id.as_bytes()], RawImage::read)
+        .optional()
+}
+
+/// The pictures of one job, grid first. A job has a handful, so this order needs no cursor.
+pub(super) fn images_of(
+    db: &Connection,
+    job: JobId,
+    query: &ImageQuery,
+    limit: usize,
+) -> rusqlite::Result<Vec<RawImage>> {
+    let owner = query.owner.as_ref().map(Owner::as_str);
+    db.prepare_cached(&format!(
+        "SELECT {IMAGE} FROM images WHERE job = ?1 AND (?2 IS NULL OR owner = ?2) ORDER BY kind, number LIMIT ?3"
+    ))?
+    .query_map(params![job.as_bytes(), owner, count(limit)], RawImage::read)?
+    .collect()
+}
+
+pub(super) fn images(db: &Connection, query: &ImageQuery, limit: usize) -> rusqlite::Result<Vec<RawImage>> {
+    let after = query.after.map(|cursor| cursor.key());
+    let after = after.as_ref().map_or(END, |key| key.as_slice());
+    match &query.owner {
+        Some(owner) => db
+            .prepare_cached(&format!(
+                "SELECT {IMAGE} FROM images WHERE id < ?1 AND owner = ?2 ORDER BY id DESC LIMIT ?3"
+            ))?
+            .query_map(params![after, owner.as_str(), count(limit)], RawImage::read)?
+            .collect(),
+        None => db
+            .prepare_cached(&format!(
+                "SELECT {IMAGE} FROM images WHERE id < ?1 ORDER BY id DESC LIMIT ?2"
+            ))?
+            .query_map(params![after, count(limit)], RawImage::read)?
+            .collect(),
+    }
+}
+
+pub(super) fn counts(db: &Connection) -> rusqlite::Result<Counts> {
+    let mut counts = Counts::default();
+    let mut statement = db.prepare_cached("SELECT status, jobs FROM job_counts")?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        let (code, jobs): (i64, u64) = (row.get(0)?, row.get(1)?);
+        if let Some(status) = Status::ALL
+            .into_iter()
+            .find(|status| status_code(*status) == code)
+        {
+            *counts.of(status) = jobs;
+        }
+    }
+    Ok(counts)
+}
+
+/// Everything that is wrong with the file, in words; empty where nothing is.
+pub(super) fn integrity(db: &Connection) -> rusqlite::Result<Vec<String>> {
+    let mut wrong: Vec<String> = db
+        .prepare("PRAGMA integrity_check")?
+        .query_map([], |row| row.get(0))?
+        .filter(|line: &rusqlite::Result<String>| line.as_ref().map_or(true, |line| line != "ok"))
+        .collect::<rusqlite::Result<_>>()?;
+    let mut orphans = db.prepare("SELECT \"table\", rowid, parent FROM pragma_foreign_key_check")?;
+    let mut rows = orphans.query([])?;
+    while let Some(row) = rows.next()? {
+        let (table, id, parent): (String, Option<i64>, String) = (row.get(0)?, row.get(1)?, row.get(2)?);
+        wrong.push(format!(
+            "{table}, row {}: its row in {parent} is missing",
+            id.unwrap_or_default()
+        ));
+    }
+    let miscounted: i64 = db.query_row(
+        "SELECT count(*) FROM job_counts AS c
+         WHERE jobs <> (SELECT count(*) FROM jobs WHERE status = c.status)",
+        [],
+        |row| row.get(0),
+    )?;
+    if miscounted > 0 {
+        wrong.push("job_counts does not match the jobs".to_owned());
+    }
+    Ok(wrong)
+}
