@@ -21,6 +21,14 @@ use midjourney_core::{
 };
 use secrecy::ExposeSecret as _;
 
+#[cfg(feature = "upstream-midjourney-proxy")]
+use midjourney_core::{
+    config::KeySource,
+    key::{KeyName, KeyProvider},
+};
+
+#[cfg(feature = "upstream-midjourney-proxy")]
+use crate::keys::FixedKeys;
 use crate::{
     fs::LocalImageStore,
     sqlite::{SqliteJobStore, SqliteOptions},
@@ -240,6 +248,55 @@ fn simulator(_clock: &Arc<dyn Clock>) -> Result<Arc<dyn MidjourneyClient>, Assem
         kind: "simulator",
         feature: "simulator",
     })
+}
+
+#[cfg(feature = "upstream-midjourney-proxy")]
+fn midjourney_proxy(
+    config: &Config,
+    clock: &Arc<dyn Clock>,
+) -> Result<Arc<dyn MidjourneyClient>, AssembleError> {
+    use midjourney_core::{
+        client::midjourney_proxy::{Dialect, MidjourneyProxy, ProxyOptions},
+        config,
+        net::{Outbound, OutboundOptions},
+    };
+
+    let upstream = &config.upstream;
+    let base_url = upstream.base_url.clone().ok_or(AssembleError::Missing {
+        key: "upstream.base_url",
+        mend: "set it to the address of your gateway, such as https://gateway.example",
+    })?;
+    let proxy = config.outbound.proxy.as_ref().map(|proxy| Secret::new(proxy.expose().as_str()));
+    let outbound = Outbound::new(
+        OutboundOptions::default().with_allow_private(config.outbound.allow_private).with_proxy(proxy),
+    );
+    let outbound = outbound.map_err(|error| AssembleError::Upstream(error.into()))?;
+    let options = ProxyOptions::new(base_url, key_name(), keys(config), Arc::clone(clock), outbound)
+        .with_timeout(upstream.timeout)
+        .with_dialect(match upstream.dialect {
+            Some(config::Dialect::Java) => Dialect::Java,
+            Some(config::Dialect::Plus) => Dialect::Plus,
+            Some(config::Dialect::TrueAi) => Dialect::TrueAi,
+            Some(config::Dialect::NewApi) => Dialect::NewApi,
+            _ => Dialect::Auto,
+        });
+    Ok(Arc::new(MidjourneyProxy::new(options)))
+}
+
+#[cfg(feature = "upstream-midjourney-proxy")]
+fn key_name() -> KeyName {
+    KeyName::new("midjourney")
+}
+
+/// The key as the configuration found it; it is not stored anywhere by us.
+#[cfg(feature = "upstream-midjourney-proxy")]
+fn keys(config: &Config) -> Arc<dyn KeyProvider> {
+    let source = match config.api.key_source {
+        KeySource::Environment => "environment",
+        _ => "file",
+    };
+    let key = config.api.midjourney_key.as_ref().map(|key| (key_name(), Secret::new(key.expose_secret())));
+    Arc::new(FixedKeys::new(source, "set MIDJOURNEY_API_KEY", key))
 }
 
 #[cfg(not(feature = "upstream-midjourney-proxy"))]
