@@ -1,5 +1,5 @@
-//! Conformance suites, fakes and fault injectors (feature `testing`). Outside the rules of
-//! versions, never in a shipped binary.
+//! Conformance suites, fakes and fault injectors (feature `testing`). No promise about versions,
+//! never in a shipped binary.
 //!
 //! - Suites say what a trait means, one named test per case, each on a fresh subject:
 //!   [`job_store_suite!`](crate::job_store_suite), [`image_store_suite!`](crate::image_store_suite),
