@@ -3,7 +3,6 @@
 use std::{net::SocketAddr, process::ExitCode, time::Duration};
 
 use midjourney_core::config::Config;
-use tokio::net::TcpListener;
 use tracing::info;
 
 use super::{
@@ -11,7 +10,7 @@ use super::{
     context::Context,
     output::{Failure, note},
 };
-use crate::http::{self, HttpOptions};
+use crate::http::{self, Hosts, HttpOptions, ServeOptions, Stopping};
 
 /// How long requests and running work may take to come to rest at the end.
 const SHUTDOWN: Duration = Duration::from_secs(10);
@@ -23,12 +22,15 @@ pub(super) async fn run(context: &Context, args: ServeArgs) -> Result<ExitCode, 
     refuse_open_doors(&config)?;
 
     let assembled = context.assemble().await?;
-    let listener = listen(&config).await?;
+    let listener = http::listen(address(&config).await?).map_err(|error| cannot_listen(&config, error))?;
     let address = listener
         .local_addr()
-        .map_err(|error| Failure::failed("the address is unknown", error))?;
+        .map_err(|error| cannot_listen(&config, error))?;
     let engine = assembled.gateway.start_engine(assembled.engine);
-    let options = HttpOptions::new(serde_json::json!(shown(&config)));
+    let stopping = Stopping::new();
+    let options = HttpOptions::new(stopping.clone())
+        .with_hosts(hosts(&config))
+        .with_config(serde_json::json!({ "entries": config.entries() }));
     let router = http::router(assembled.gateway.clone(), options);
 
     note(format_args!(
@@ -41,16 +43,13 @@ pub(super) async fn run(context: &Context, args: ServeArgs) -> Result<ExitCode, 
         note(format_args!("upstream: {}", assembled.gateway.default_upstream()));
     }
 
-    let served = http::serve(listener, router, stop_signal(), SHUTDOWN).await;
+    tokio::spawn(stop_on_signal(stopping.clone()));
+    let limits = ServeOptions::default().with_grace(SHUTDOWN);
+    let served = http::serve(router, vec![listener], limits, stopping).await;
     let rested = engine.shutdown(SHUTDOWN).await;
     info!(rested, "stopped");
     served.map_err(|error| Failure::failed("serving failed", error))?;
     Ok(ExitCode::SUCCESS)
-}
-
-/// Every key with its value, secrets hidden, and where it came from.
-fn shown(config: &Config) -> Vec<midjourney_core::config::Entry> {
-    config.entries()
 }
 
 /// Whoever can reach the port can spend money.
@@ -65,30 +64,36 @@ fn refuse_open_doors(config: &Config) -> Result<(), Failure> {
     )))
 }
 
-async fn listen(config: &Config) -> Result<TcpListener, Failure> {
-    let (host, port) = (config.server.host.as_str(), config.server.port);
-    let failed = |error| {
-        Failure::failed(
-            &format!("cannot listen on {host}:{port} (server.host, server.port)"),
-            error,
-        )
-    };
-    let address: SocketAddr = tokio::net::lookup_host((host, port))
-        .await
-        .map_err(failed)?
-        .next()
-        .ok_or_else(|| failed(std::io::Error::other("the name has no address")))?;
-    TcpListener::bind(address).await.map_err(failed)
+/// Behind a proxy the names are the proxy's business; else only our own are answered.
+fn hosts(config: &Config) -> Hosts {
+    if config.server.allow_unauthenticated {
+        Hosts::Any
+    } else {
+        Hosts::Known(vec![config.server.host.clone()])
+    }
 }
 
-/// Returns at the first request to stop; at the second one the process ends at once.
-async fn stop_signal() {
+fn cannot_listen(config: &Config, error: std::io::Error) -> Failure {
+    let (host, port) = (&config.server.host, config.server.port);
+    Failure::failed(
+        &format!("cannot listen on {host}:{port} (server.host, server.port)"),
+        error,
+    )
+}
+
+async fn address(config: &Config) -> Result<SocketAddr, Failure> {
+    let found = tokio::net::lookup_host((config.server.host.as_str(), config.server.port)).await;
+    let first = found.map_err(|error| cannot_listen(config, error))?.next();
+    first.ok_or_else(|| cannot_listen(config, std::io::Error::other("the name has no address")))
+}
+
+/// Begins the end at the first request to stop; at the second one the process ends at once.
+async fn stop_on_signal(stopping: Stopping) {
     asked_to_stop().await;
     note("stopping; once more to stop at once");
-    tokio::spawn(async {
-        asked_to_stop().await;
-        std::process::exit(130);
-    });
+    stopping.begin();
+    asked_to_stop().await;
+    std::process::exit(130);
 }
 
 #[cfg(unix)]

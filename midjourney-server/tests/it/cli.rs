@@ -15,9 +15,8 @@ fn text(bytes: &[u8]) -> String {
 }
 
 fn json(output: &Output) -> Value {
-    serde_json::from_slice(&output.stdout).unwrap_or_else(|error| {
-        panic!("{error}: {}\n{}", text(&output.stdout), text(&output.stderr))
-    })
+    serde_json::from_slice(&output.stdout)
+        .unwrap_or_else(|error| panic!("{error}: {}\n{}", text(&output.stdout), text(&output.stderr)))
 }
 
 #[test]
@@ -48,7 +47,10 @@ fn the_answer_can_be_one_json_document() {
     let jobs = answer["jobs"].as_array().unwrap();
     assert_eq!(jobs.len(), 2);
     for job in jobs {
-        assert_eq!((job["status"].as_str(), job["simulated"].as_bool()), (Some("completed"), Some(true)));
+        assert_eq!(
+            (job["status"].as_str(), job["simulated"].as_bool()),
+            (Some("completed"), Some(true))
+        );
         assert_eq!(job["images"].as_array().unwrap().len(), 5);
     }
     assert_eq!(text(&output.stderr), "");
@@ -60,11 +62,20 @@ fn a_wrong_prompt_is_shown_and_becomes_no_job() {
     let output = run(&home, &["imagine", "a fox --ar 99:1 --stilize 20"]);
     let beside = text(&output.stderr);
     assert_eq!(output.status.code(), Some(2));
-    for part in ["prompt.value_out_of_range", "prompt.param_unknown", "^^^^", "--stylize", "nothing was spent"] {
+    for part in [
+        "prompt.value_out_of_range",
+        "prompt.param_unknown",
+        "^^^^",
+        "--stylize",
+        "nothing was spent",
+    ] {
         assert!(beside.contains(part), "no {part} in {beside}");
     }
     assert_eq!(text(&output.stdout), "");
-    assert_eq!(json(&run(&home, &["--json", "jobs", "list"]))["jobs"], Value::Array(Vec::new()));
+    assert_eq!(
+        json(&run(&home, &["--json", "jobs", "list"]))["jobs"],
+        Value::Array(Vec::new())
+    );
     let as_json = run(&home, &["--json", "imagine", "a fox --ar 99:1"]);
     let problem: Value = serde_json::from_slice(&as_json.stderr).unwrap();
     assert_eq!(problem["code"], "invalid_prompt");
@@ -73,10 +84,28 @@ fn a_wrong_prompt_is_shown_and_becomes_no_job() {
 #[test]
 fn follow_ups_jobs_and_pictures_are_at_hand() {
     let home = Home::simulated();
-    let made = json(&run(&home, &["--json", "imagine", "a paper boat --v 7", "--idempotency-key", "boat"]));
+    let made = json(&run(
+        &home,
+        &[
+            "--json",
+            "imagine",
+            "a paper boat --v 7",
+            "--idempotency-key",
+            "boat",
+        ],
+    ));
     let job = made["jobs"][0]["id"].as_str().unwrap();
     // The same key is the same job.
-    let again = json(&run(&home, &["--json", "imagine", "a paper boat --v 7", "--idempotency-key", "boat"]));
+    let again = json(&run(
+        &home,
+        &[
+            "--json",
+            "imagine",
+            "a paper boat --v 7",
+            "--idempotency-key",
+            "boat",
+        ],
+    ));
     assert_eq!(again["jobs"][0]["id"], job);
     let upscaled = json(&run(&home, &["--json", "upscale", job, "2", "--mode", "subtle"]));
     assert_eq!(upscaled["jobs"][0]["parent_job"], job);
@@ -84,21 +113,36 @@ fn follow_ups_jobs_and_pictures_are_at_hand() {
     let varied = json(&run(&home, &["--json", "variation", job, "1"]));
     assert_eq!(varied["jobs"][0]["status"], "completed");
 
-    let listed = json(&run(&home, &["--json", "jobs", "list", "--status", "completed", "--limit", "2"]));
+    let listed = json(&run(
+        &home,
+        &["--json", "jobs", "list", "--status", "completed", "--limit", "2"],
+    ));
     assert_eq!(listed["jobs"].as_array().unwrap().len(), 2);
     let after = listed["next"].as_str().unwrap();
     let rest = json(&run(&home, &["--json", "jobs", "list", "--after", after]));
     assert_eq!(rest["jobs"][0]["id"], job);
 
     let watched = text(&run(&home, &["jobs", "watch", job]).stdout);
-    assert!(watched.lines().next().unwrap().ends_with("job.created"), "{watched}");
-    assert!(watched.trim_end().ends_with("100 %") && watched.contains("job.completed"), "{watched}");
+    assert!(
+        watched.lines().next().unwrap().ends_with("job.created"),
+        "{watched}"
+    );
+    assert!(
+        watched.trim_end().ends_with("100 %") && watched.contains("job.completed"),
+        "{watched}"
+    );
 
     let folder = home.path().join("out");
-    let exported = run(&home, &["images", "export", job, "--to", folder.to_str().unwrap()]);
+    let exported = run(
+        &home,
+        &["images", "export", job, "--to", folder.to_str().unwrap()],
+    );
     assert!(exported.status.success(), "{}", text(&exported.stderr));
     assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 5);
-    let once_more = run(&home, &["images", "export", job, "--to", folder.to_str().unwrap()]);
+    let once_more = run(
+        &home,
+        &["images", "export", job, "--to", folder.to_str().unwrap()],
+    );
     assert!(text(&once_more.stderr).contains("not overwritten"));
 }
 
@@ -113,7 +157,10 @@ fn wrong_arguments_name_what_was_expected() {
         (&["imagine", "a fox", "--timeout", "soon"], "such as 90s or 10m"),
         (&["imagine", "a fox", "--idempotency-key", "ü"], "visible ASCII"),
         (&["imagine", "a fox", "--model", "99"], "expected one of"),
-        (&["jobs", "resolve", "job_019ab3c0d1e27f3a8b4c5d6e7f8091a2"], "--adopt"),
+        (
+            &["jobs", "resolve", "job_019ab3c0d1e27f3a8b4c5d6e7f8091a2"],
+            "--adopt",
+        ),
         (&["images", "export", "fox", "--to", "x"], "img_ or job_"),
     ] {
         let output = run(&home, args);
@@ -129,11 +176,21 @@ fn wrong_arguments_name_what_was_expected() {
 #[test]
 fn every_mistake_in_the_configuration_is_told_with_its_line() {
     let home = Home::simulated();
-    std::fs::write(home.config(), "server:\n  port: 70000\n  hots: ::1\nupstream:\n  kind: midjourney-proxy\n").unwrap();
+    std::fs::write(
+        home.config(),
+        "server:\n  port: 70000\n  hots: ::1\nupstream:\n  kind: midjourney-proxy\n",
+    )
+    .unwrap();
     let output = run(&home, &["jobs", "list"]);
     let beside = text(&output.stderr);
     assert_eq!(output.status.code(), Some(2));
-    for part in [":2:", "server.port", ":3:", "did you mean `host`", "upstream.base_url"] {
+    for part in [
+        ":2:",
+        "server.port",
+        ":3:",
+        "did you mean `host`",
+        "upstream.base_url",
+    ] {
         assert!(beside.contains(part), "no {part} in {beside}");
     }
 }
@@ -141,8 +198,18 @@ fn every_mistake_in_the_configuration_is_told_with_its_line() {
 #[test]
 fn a_key_is_never_shown() {
     let home = Home::against("http://127.0.0.1:9");
-    for args in [&["doctor"][..], &["--json", "doctor"], &["imagine", "a fox", "--no-wait"], &["jobs", "list"]] {
-        let output = home.command().args(args).env("MIDJOURNEY_API_KEY", "SECRETCANARY1234567890").output().unwrap();
+    for args in [
+        &["doctor"][..],
+        &["--json", "doctor"],
+        &["imagine", "a fox", "--no-wait"],
+        &["jobs", "list"],
+    ] {
+        let output = home
+            .command()
+            .args(args)
+            .env("MIDJOURNEY_API_KEY", "SECRETCANARY1234567890")
+            .output()
+            .unwrap();
         let all = text(&output.stdout) + &text(&output.stderr);
         assert!(!all.contains("SECRETCANARY"), "{args:?}: {all}");
     }
@@ -158,13 +225,25 @@ fn doctor_finds_what_is_wrong() {
     std::fs::write(&database, "this was a database once").unwrap();
     let damaged = run(&home, &["doctor"]);
     assert_eq!(damaged.status.code(), Some(1));
-    assert!(text(&damaged.stdout).contains("left untouched"), "{}", text(&damaged.stdout));
-    assert_eq!(std::fs::read_to_string(&database).unwrap(), "this was a database once");
+    assert!(
+        text(&damaged.stdout).contains("left untouched"),
+        "{}",
+        text(&damaged.stdout)
+    );
+    assert_eq!(
+        std::fs::read_to_string(&database).unwrap(),
+        "this was a database once"
+    );
     // An upstream that nobody answers for.
     let unreachable = Home::against("http://127.0.0.1:9");
     let output = json(&run(&unreachable, &["--json", "doctor"]));
     let findings = output["findings"].as_array().unwrap();
-    assert!(findings.iter().any(|found| found["check"] == "upstream" && found["verdict"] == "fail"), "{output}");
+    assert!(
+        findings
+            .iter()
+            .any(|found| found["check"] == "upstream" && found["verdict"] == "fail"),
+        "{output}"
+    );
 }
 
 #[test]
@@ -172,7 +251,11 @@ fn serving_to_everybody_needs_to_be_said() {
     let home = Home::simulated();
     let output = run(&home, &["serve", "--host", "0.0.0.0", "--port", "0"]);
     assert_eq!(output.status.code(), Some(2));
-    assert!(text(&output.stderr).contains("server.allow_unauthenticated"), "{}", text(&output.stderr));
+    assert!(
+        text(&output.stderr).contains("server.allow_unauthenticated"),
+        "{}",
+        text(&output.stderr)
+    );
 }
 
 #[test]
