@@ -17,7 +17,7 @@ use rusqlite::{Connection, OpenFlags, config::DbConfig};
 
 use super::{
     SqliteOptions,
-    error::{classify, damaged, failed},
+    error::{classify, classify_unknown, damaged, failed},
     migrate,
 };
 
@@ -71,7 +71,7 @@ fn refuse_short(path: &Path, length: u64) -> Result<(), StoreError> {
 /// Looks at the file through a connection that cannot write to it, so that a refused one stays as it is. Not through
 /// `std::fs`: closing a second descriptor would drop the locks that this process holds on the same file.
 fn probe(path: &Path) -> Result<(), StoreError> {
-    let sql = |error| classify(path, OPERATION, Applied::No, error);
+    let sql = |error| classify_unknown(path, OPERATION, error);
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let db = Connection::open_with_flags(path, flags).map_err(sql)?;
     db.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)

@@ -1,7 +1,6 @@
 //! One binary for all integration tests of the storage backends.
 #![expect(
     clippy::unwrap_used,
-    clippy::indexing_slicing,
     clippy::panic,
     reason = "a failed check must fail the test"
 )]
