@@ -52,6 +52,7 @@ pub(super) fn open(path: &Path, options: &SqliteOptions) -> Result<Opened, Store
             let reader = connect(path, OpenFlags::SQLITE_OPEN_READ_ONLY, options)?;
             // A reader that finds the rare lock (a recovery) asks again off the async threads.
             reader.busy_timeout(Duration::ZERO)?;
+            reader.execute_batch("PRAGMA cache_size = -8192; PRAGMA query_only = ON;")?;
             Ok(reader)
         })
         .collect::<rusqlite::Result<_>>()
@@ -95,6 +96,8 @@ fn connect(path: &Path, access: OpenFlags, options: &SqliteOptions) -> rusqlite:
     let db = Connection::open_with_flags(path, access | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
     db.busy_timeout(options.busy_limit)?;
     db.set_prepared_statement_cache_capacity(64);
+    // Plans depend on the statement alone: else SQLite makes a cached one anew whenever a bound value changes.
+    db.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     db.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false)?;
     db.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
     db.execute_batch("PRAGMA foreign_keys = ON; PRAGMA temp_store = MEMORY; PRAGMA cell_size_check = ON;")?;

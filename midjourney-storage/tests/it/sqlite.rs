@@ -113,7 +113,8 @@ fn picture(job: &Job) -> Image {
 /// Everything that can be read.
 async fn all(store: &SqliteJobStore, done: &Job, asked: NewJobs) -> impl PartialEq + std::fmt::Debug + use<> {
     let images = store.images(&ImageQuery::of(done.id)).await.unwrap();
-    let image = store.image(images.items[0].id).await.unwrap();
+    let first = images.items.first().unwrap().id;
+    let image = store.image(first).await.unwrap();
     (
         store.list(&JobQuery::newest(9)).await.unwrap(),
         store.events(Position::START, 9).await.unwrap(),
