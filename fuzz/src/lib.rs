@@ -1,1 +1,67 @@
-//! placeholder
+//! What the fuzzers call, as ordinary functions. Each must return, whatever the bytes.
+//!
+//! `cargo +nightly fuzz run --features libfuzzer prompt` searches; `cargo test -p midjourney-fuzz` replays the corpora,
+//! so that what was once found stays mended on every toolchain.
+
+use std::sync::Arc;
+
+use midjourney_core::{
+    client::MidjourneyClient as _, config::Config, job::IdempotencyKey, page::Cursor,
+    prompt::{self, CheckOptions, Prompt, Table},
+};
+
+/// Any text is a prompt: it parses, keeps every byte, checks, and its canonical form is stable.
+///
+/// # Panics
+/// Where one of that does not hold.
+pub fn prompt(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else { return };
+    let table = Table::builtin();
+    let parsed = Prompt::parse(text);
+    assert_eq!(parsed.as_written(), text, "parsing lost something");
+    let canonical = parsed.canonical(table);
+    assert_eq!(Prompt::parse(&canonical).canonical(table), canonical, "the canonical form is not stable");
+    let report = prompt::check(text, table, &CheckOptions::default());
+    if let Ok(valid) = report.into_valid()
+        && let Ok(expanded) = valid.expand(40)
+    {
+        assert!(expanded.len() <= 40, "expansion is not bounded");
+    }
+}
+
+/// Ids, cursors and keys from outside.
+///
+/// # Panics
+/// Where a cursor does not survive its own text.
+pub fn cursor(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else { return };
+    if let Ok(cursor) = text.parse::<Cursor>() {
+        assert_eq!(cursor.to_string(), text, "a cursor has two spellings");
+    }
+    if let Ok(id) = text.parse::<midjourney_core::id::JobId>() {
+        assert_eq!(id.to_string(), text, "an id has two spellings");
+    }
+    drop(IdempotencyKey::new(text));
+    drop(text.parse::<midjourney_core::clock::Timestamp>());
+    drop(text.parse::<midjourney_core::image::ImageKey>());
+}
+
+/// Any text as a configuration file.
+pub fn config(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else { return };
+    if let Err(error) = Config::from_yaml(text) {
+        drop(error.to_string());
+    }
+}
+
+/// Any bytes as an upstream's callback.
+pub fn callback(data: &[u8]) {
+    thread_local! {
+        static CLIENT: Option<Arc<dyn midjourney_core::client::MidjourneyClient>> = client();
+    }
+    CLIENT.with(|client| {
+        if let Some(client) = client {
+            drop(client.parse_callback(data));
+        }
+    });
+}

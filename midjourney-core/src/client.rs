@@ -3,6 +3,9 @@
 //! Each upstream is one module with its wire types private to it. All of them take the same [`Submission`] and give
 //! the same [`RemoteStatus`]; what they cannot do is refused before anything is spent.
 
+#[cfg(feature = "simulator")]
+pub mod simulator;
+
 use std::{fmt, time::Duration};
 
 use async_trait::async_trait;

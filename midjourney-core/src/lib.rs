@@ -1,10 +1,13 @@
 //! Durable Midjourney jobs.
 
+pub mod accounts;
 pub mod client;
 pub mod clock;
 #[cfg(feature = "config")]
 pub mod config;
+pub mod engine;
 pub mod error;
+pub mod gateway;
 pub mod id;
 pub mod image;
 pub mod job;
@@ -14,3 +17,4 @@ pub mod page;
 pub mod prompt;
 #[cfg(feature = "testing")]
 pub mod testing;
+pub mod webhook;

@@ -470,7 +470,9 @@ pub fn step(life: &Life, input: Input, policy: &Policy, at: Moment) -> Result<Tr
     let next = Next { life, policy, at };
     match (&life.state, input) {
         (JobState::Queued, Input::Start { nonce }) => Ok(next.start(nonce)),
-        (JobState::Queued, Input::CancelRequested) => Ok(next.cancelled(None)),
+        (JobState::Queued, Input::CancelRequested) | (JobState::Cancelling { .. }, Input::CancelDone) => {
+            Ok(next.cancelled(None))
+        }
 
         (JobState::Submitting { .. } | JobState::SubmitUnknown { .. }, Input::Accepted { upstream }) => {
             Ok(next.accepted(upstream))
@@ -514,7 +516,6 @@ pub fn step(life: &Life, input: Input, policy: &Policy, at: Moment) -> Result<Tr
             Ok(next.cancelling(upstream.clone()))
         }
 
-        (JobState::Cancelling { .. }, Input::CancelDone) => Ok(next.cancelled(None)),
         (JobState::Cancelling { upstream }, Input::CancelTooLate) => Ok(next.watch_again(upstream.clone())),
         (JobState::Cancelling { .. }, Input::CancelFailed { failure, retry }) => {
             Ok(next.cancel_failed(failure, retry))

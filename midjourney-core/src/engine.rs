@@ -1,0 +1,124 @@
+//! Does the work: takes due jobs, performs effects, commits what came of them.
+//!
+//! The engine decides nothing by itself. It asks [`resume`](crate::job::resume) what to do, does it, and lets
+//! [`step`](crate::job::step) say where that leads. Any number of engines, in any number of processes, may work on one
+//! store: leases keep them apart, and epochs fence off those that were too slow.
+//!
+//! - `dispatch` finds due jobs and starts a worker for each.
+//! - `perform` is one worker: one job, step by step, until it has to wait.
+//! - `effects` are the calls to the upstream.
+//! - `download` brings finished pictures home.
+//! - `lease` keeps a worker's lease alive while it works.
+
+mod dispatch;
+mod download;
+mod effects;
+mod lease;
+mod perform;
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::{sync::watch, task::JoinHandle};
+
+use crate::{
+    accounts::Accounts,
+    clock::{Clock, Entropy},
+    id::WorkerId,
+    image::ImageStore,
+    job::{JobStore, Policy},
+    webhook::CallbackRegistration,
+};
+
+/// What a gateway is made of.
+#[derive(Clone, Debug)]
+#[expect(
+    clippy::exhaustive_structs,
+    reason = "whoever assembles a gateway must name every part"
+)]
+pub struct Parts {
+    /// Where jobs are kept.
+    pub jobs: Arc<dyn JobStore>,
+    /// Where pictures are kept.
+    pub images: Arc<dyn ImageStore>,
+    /// The upstreams.
+    pub accounts: Accounts,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// Chance.
+    pub entropy: Arc<dyn Entropy>,
+    /// Limits and waits.
+    pub policy: Policy,
+    /// Where upstreams may call back, if anywhere.
+    pub callback: Option<CallbackRegistration>,
+}
+
+/// How an engine works.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct EngineConfig {
+    /// How many jobs it touches at one moment. Jobs that wait at the upstream do not count. Default 12.
+    pub concurrency: usize,
+    /// How long a worker that falls silent keeps its job. At least twice the longest upstream call. Default 2 min.
+    pub lease: Duration,
+}
+
+impl Default for EngineConfig {
+    fn default() -> Self {
+        Self {
+            concurrency: 12,
+            lease: Duration::from_secs(120),
+        }
+    }
+}
+
+impl EngineConfig {
+    /// An engine that touches up to `concurrency` jobs at a time, each held for `lease`.
+    pub const fn new(concurrency: usize, lease: Duration) -> Self {
+        Self { concurrency, lease }
+    }
+}
+
+/// A running engine. Dropping it stops the engine without waiting for its workers; their jobs are taken up again
+/// when their leases run out.
+#[derive(Debug)]
+pub struct Engine {
+    stop: watch::Sender<bool>,
+    task: Option<JoinHandle<()>>,
+}
+
+impl Engine {
+    /// Starts working. Must be called within a tokio runtime.
+    pub fn start(parts: Parts, config: EngineConfig) -> Self {
+        let (stop, stopping) = watch::channel(false);
+        let worker = WorkerId::new(parts.clock.now(), &*parts.entropy);
+        let task = tokio::spawn(dispatch::run(Arc::new(parts), config, worker, stopping));
+        Self {
+            stop,
+            task: Some(task),
+        }
+    }
+
+    /// Takes no more jobs and returns once the workers are done, or after `limit`. What is cut off then is taken up
+    /// again by the next engine; a submit that was cut off is treated as unknown, never repeated blindly.
+    ///
+    /// Returns whether all workers were done. **Cancel safety:** dropping the future stops the engine at once.
+    pub async fn shutdown(mut self, limit: Duration) -> bool {
+        self.stop.send_replace(true);
+        let Some(mut task) = self.task.take() else {
+            return true;
+        };
+        if tokio::time::timeout(limit, &mut task).await.is_ok() {
+            return true;
+        }
+        task.abort();
+        false
+    }
+}
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        if let Some(task) = self.task.take() {
+            task.abort();
+        }
+    }
+}

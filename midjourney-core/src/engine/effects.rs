@@ -1,0 +1,146 @@
+//! The calls to the upstream, each turned into the [`Input`] it amounts to.
+
+use std::sync::Arc;
+
+use tracing::{info, warn};
+
+use super::Parts;
+use crate::{
+    client::{ClientError, MidjourneyClient, ParentTask, Reconciliation, Submission},
+    error::{Applied, Chain},
+    job::{Failure, FailureKind, Input, Job, JobState, JobStoreExt as _, Nonce, StoreError, UpstreamId},
+};
+
+/// What must be sent for `job` under `nonce`.
+async fn submission(parts: &Parts, job: &Job, nonce: &Nonce) -> Result<Submission, Input> {
+    let parent = match job.request.parent {
+        None => None,
+        Some(parent) => Some(parent_task(parts, parent.job).await?),
+    };
+    let callback = parts.callback.as_ref().map(|callback| callback.url_for(job.id));
+    Ok(Submission::new(job.id, nonce.clone(), job.request.clone())
+        .with_parent(parent)
+        .with_callback(callback))
+}
+
+async fn parent_task(parts: &Parts, id: crate::id::JobId) -> Result<ParentTask, Input> {
+    let refused = |message: &str| Input::Refused(Failure::new(FailureKind::Unsupported, message));
+    match parts.jobs.get(id).await {
+        Ok(parent) => match parent.life.state {
+            JobState::Completed {
+                upstream, actions, ..
+            } => Ok(ParentTask::new(upstream, actions, parent.request.prompt)),
+            _ => Err(refused("the parent job has no pictures")),
+        },
+        Err(StoreError::NoSuchJob(_)) => Err(refused("the parent job no longer exists")),
+        Err(error) => {
+            warn!(error = %Chain(&error), "the parent job could not be read");
+            Err(Input::NotAccepted {
+                failure: Failure::new(FailureKind::Transient, "the parent job could not be read"),
+                after: None,
+            })
+        }
+    }
+}
+
+/// Sends the submit. The only call that costs money; made once for each committed intent.
+pub(super) async fn submit(
+    parts: &Parts,
+    client: &Arc<dyn MidjourneyClient>,
+    job: &Job,
+    nonce: &Nonce,
+) -> Input {
+    let submission = match submission(parts, job, nonce).await {
+        Ok(submission) => submission,
+        Err(input) => return input,
+    };
+    match client.submit(&submission).await {
+        Ok(upstream) => {
+            info!(upstream = client.upstream(), "accepted by the upstream");
+            Input::Accepted { upstream }
+        }
+        Err(error) => {
+            log(client, "submit", &error);
+            match error {
+                ClientError {
+                    applied: Applied::Maybe,
+                    failure,
+                    ..
+                } => Input::AnswerLost(failure),
+                ClientError {
+                    retry: true,
+                    failure,
+                    retry_after,
+                    ..
+                } => Input::NotAccepted {
+                    failure,
+                    after: retry_after,
+                },
+                ClientError { failure, .. } => Input::Refused(failure),
+            }
+        }
+    }
+}
+
+/// Looks for a submit whose answer was lost.
+pub(super) async fn reconcile(
+    parts: &Parts,
+    client: &Arc<dyn MidjourneyClient>,
+    job: &Job,
+    nonce: &Nonce,
+) -> Input {
+    let Ok(submission) = submission(parts, job, nonce).await else {
+        return Input::Inconclusive;
+    };
+    match client.reconcile(&submission).await {
+        Ok(Reconciliation::Found(upstream)) => Input::Accepted { upstream },
+        Ok(Reconciliation::Absent) => Input::Absent,
+        Ok(Reconciliation::Unknown) => Input::Inconclusive,
+        Err(error) => {
+            log(client, "reconcile", &error);
+            Input::Inconclusive
+        }
+    }
+}
+
+/// Asks how the task is doing.
+pub(super) async fn poll(client: &Arc<dyn MidjourneyClient>, upstream: &UpstreamId) -> Input {
+    match client.status(upstream).await {
+        Ok(status) => Input::Observed(status),
+        Err(error) => {
+            log(client, "status", &error);
+            Input::PollFailed {
+                failure: error.failure,
+                after: error.retry_after,
+            }
+        }
+    }
+}
+
+/// Tells the upstream to stop.
+pub(super) async fn cancel(client: &Arc<dyn MidjourneyClient>, upstream: &UpstreamId) -> Input {
+    if !client.capabilities().cancel {
+        return Input::CancelFailed {
+            failure: Failure::new(
+                FailureKind::Unsupported,
+                "this upstream cannot cancel a task; it may finish there and be charged",
+            ),
+            retry: false,
+        };
+    }
+    match client.cancel(upstream).await {
+        Ok(true) => Input::CancelDone,
+        Ok(false) => Input::CancelTooLate,
+        Err(error) => {
+            log(client, "cancel", &error);
+            Input::CancelFailed {
+                failure: error.failure,
+                retry: error.retry,
+            }
+        }
+    }
+}
+
+fn log(client: &Arc<dyn MidjourneyClient>, call: &'static str, error: &ClientError) {
+    warn!(upstream = client.upstream(), call, error = %Chain(error), "the upstream did not do it");
+}

@@ -1,0 +1,213 @@
+//! One worker: one job, step by step, until it has to wait.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::sync::watch;
+use tracing::{debug, error, warn};
+
+use super::{EngineConfig, Parts, download, effects, lease};
+use crate::{
+    client::MidjourneyClient,
+    error::{Applied, Chain},
+    image::Image,
+    job::{
+        Claimed, Commit, Input, Job, JobState, Lease, LeaseEnd, Moment, Nonce, Resume, StoreError,
+        Transition, resume, step,
+    },
+};
+
+/// How often a commit is tried while the store fails in a passing way. What is about to be written, such as the
+/// upstream's answer to a paid submit, exists nowhere else.
+const COMMIT_TRIES: u32 = 30;
+
+pub(super) struct Worker {
+    parts: Arc<Parts>,
+    config: EngineConfig,
+    stopping: watch::Receiver<bool>,
+    job: Job,
+    lease: Lease,
+}
+
+/// Whether the worker goes on with its job.
+enum Next {
+    GoOn,
+    LetGo,
+}
+
+impl Worker {
+    pub(super) fn new(
+        parts: Arc<Parts>,
+        config: EngineConfig,
+        stopping: watch::Receiver<bool>,
+        claimed: Claimed,
+    ) -> Self {
+        Self {
+            parts,
+            config,
+            stopping,
+            job: claimed.job,
+            lease: claimed.lease,
+        }
+    }
+
+    /// Takes the job as far as it goes without waiting.
+    pub(super) async fn run(mut self) {
+        let Some(client) = self.parts.accounts.client(&self.job.account).map(Arc::clone) else {
+            // Claims name the accounts of this process, so a store that gets here broke its contract.
+            error!(account = %self.job.account, "claimed a job of a foreign account");
+            return;
+        };
+        while let Next::GoOn = self.advance(&client).await {}
+    }
+
+    async fn advance(&mut self, client: &Arc<dyn MidjourneyClient>) -> Next {
+        match resume(&self.job.life.state, client.capabilities()) {
+            Resume::Start => {
+                let nonce = Nonce::new(&*self.parts.entropy);
+                match self
+                    .apply(Input::Start { nonce: nonce.clone() }, Vec::new())
+                    .await
+                {
+                    // The intent is on disk under this very mark: only now may the request leave.
+                    Next::GoOn if self.is_submitting(&nonce) => self.submit(client, &nonce).await,
+                    next => next,
+                }
+            }
+            Resume::SubmitAgain => match self.nonce() {
+                Some(nonce) => self.submit(client, &nonce).await,
+                None => Next::LetGo,
+            },
+            Resume::Reconcile => match self.nonce() {
+                Some(nonce) => {
+                    let (parts, job) = (Arc::clone(&self.parts), self.job.clone());
+                    let input = self.held(effects::reconcile(&parts, client, &job, &nonce)).await;
+                    self.apply(input, Vec::new()).await
+                }
+                None => Next::LetGo,
+            },
+            Resume::Poll => match self.job.life.state.upstream().cloned() {
+                Some(upstream) => {
+                    let input = self.held(effects::poll(client, &upstream)).await;
+                    self.apply(input, Vec::new()).await
+                }
+                None => Next::LetGo,
+            },
+            Resume::Cancel => match self.job.life.state.upstream().cloned() {
+                Some(upstream) => {
+                    let input = self.held(effects::cancel(client, &upstream)).await;
+                    self.apply(input, Vec::new()).await
+                }
+                None => Next::LetGo,
+            },
+            Resume::Store => self.store(client).await,
+            Resume::Step(input) => self.apply(input, Vec::new()).await,
+            Resume::Nothing => Next::LetGo,
+        }
+    }
+
+    fn nonce(&self) -> Option<Nonce> {
+        match &self.job.life.state {
+            JobState::Submitting { nonce } | JobState::SubmitUnknown { nonce } => Some(nonce.clone()),
+            _ => None,
+        }
+    }
+
+    fn is_submitting(&self, mark: &Nonce) -> bool {
+        matches!(&self.job.life.state, JobState::Submitting { nonce } if nonce == mark)
+    }
+
+    async fn submit(&mut self, client: &Arc<dyn MidjourneyClient>, nonce: &Nonce) -> Next {
+        // A process that was put to sleep after committing its intent may wake up when the job is somebody else's.
+        if self.parts.clock.now() >= self.lease.until {
+            warn!("the lease ran out before the submit; nothing was sent");
+            return Next::LetGo;
+        }
+        let (parts, job) = (Arc::clone(&self.parts), self.job.clone());
+        let input = self.held(effects::submit(&parts, client, &job, nonce)).await;
+        self.apply(input, Vec::new()).await
+    }
+
+    async fn store(&mut self, client: &Arc<dyn MidjourneyClient>) -> Next {
+        let JobState::Storing { result, .. } = self.job.life.state.clone() else {
+            return Next::LetGo;
+        };
+        let (parts, job) = (Arc::clone(&self.parts), self.job.clone());
+        match self.held(download::all(&parts, client, &job, &result)).await {
+            Ok(images) => self.apply(Input::Stored, images).await,
+            Err(input) => self.apply(input, Vec::new()).await,
+        }
+    }
+
+    async fn held<T>(&mut self, work: impl Future<Output = T>) -> T {
+        let parts = Arc::clone(&self.parts);
+        lease::while_held(&parts, &mut self.lease, self.config.lease, work).await
+    }
+
+    /// Takes the step and commits it, deciding anew whenever somebody else changed the job in between.
+    async fn apply(&mut self, input: Input, images: Vec<Image>) -> Next {
+        let mut tries = 0;
+        loop {
+            let at = Moment {
+                now: self.parts.clock.now(),
+                chance: self.parts.entropy.chance(),
+            };
+            let Transition { life, event } = match step(&self.job.life, input.clone(), &self.parts.policy, at)
+            {
+                Ok(transition) => transition,
+                Err(invalid) => {
+                    // Somebody settled the job while the effect was under way, or an ambiguous commit did succeed.
+                    debug!(%invalid, "the step no longer applies");
+                    return Next::LetGo;
+                }
+            };
+            // Due at once means: go on under the same lease. Else others may take it up when it is due.
+            let go_on = life.due.is_some_and(|due| due <= at.now) && !self.must_stop(&life.state);
+            let end = if go_on { LeaseEnd::Keep } else { LeaseEnd::Release };
+            let commit = Commit::new(&self.job, life, event, at.now)
+                .under(self.lease, end)
+                .with_images(images.clone());
+            match self.parts.jobs.commit(commit).await {
+                Ok(job) => {
+                    self.job = job;
+                    return if go_on { Next::GoOn } else { Next::LetGo };
+                }
+                Err(StoreError::Stale(id)) => match self.parts.jobs.load(id).await {
+                    Ok(Some(job)) if !job.status().is_final() => self.job = job,
+                    Ok(_) => return Next::LetGo,
+                    Err(error) => warn!(error = %Chain(&error), "the job could not be read again"),
+                },
+                Err(StoreError::LeaseLost(_) | StoreError::NoSuchJob(_)) => {
+                    warn!("another worker has taken over; nothing was written");
+                    return Next::LetGo;
+                }
+                Err(error) => {
+                    warn!(error = %Chain(&error), unclear = error.applied() == Applied::Maybe, "the commit failed");
+                    self.pause(tries).await;
+                }
+            }
+            tries += 1;
+            if tries >= COMMIT_TRIES {
+                error!(
+                    "the step could not be committed; the job will be taken up again from its last stored state"
+                );
+                return Next::LetGo;
+            }
+        }
+    }
+
+    /// On the way out, a worker finishes what it has begun and begins nothing new. A committed intent to submit counts
+    /// as begun: leaving it would make a submit that never left look like a lost one.
+    fn must_stop(&self, state: &JobState) -> bool {
+        *self.stopping.borrow() && !matches!(state, JobState::Submitting { .. })
+    }
+
+    async fn pause(&self, tries: u32) {
+        let wait = Duration::from_millis(100)
+            .saturating_mul(tries.saturating_add(1))
+            .min(Duration::from_secs(2));
+        self.parts
+            .clock
+            .sleep_until(self.parts.clock.now().saturating_add(wait))
+            .await;
+    }
+}

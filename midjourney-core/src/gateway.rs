@@ -1,0 +1,274 @@
+//! The one façade that adapters and embedders call.
+//!
+//! ```no_run
+//! # async fn demo(gateway: midjourney_core::gateway::Gateway) -> Result<(), midjourney_core::error::Error> {
+//! use std::time::Duration;
+//! use midjourney_core::gateway::Imagine;
+//!
+//! let accepted = gateway.imagine(Imagine::new("a red fox in the snow --ar 3:2")).await?;
+//! for job in &accepted.jobs {
+//!     let done = gateway.wait(job.id, Duration::from_secs(120)).await?;
+//!     println!("{}: {}", done.id, done.status().name());
+//! }
+//! # Ok(())
+//! # }
+//! ```
+
+mod hub;
+mod intake;
+mod pictures;
+#[cfg(feature = "simulator")]
+mod simulated;
+mod view;
+mod watch;
+
+use std::{sync::Arc, time::Duration};
+
+pub use intake::{Accepted, FollowUp, Imagine, PromptCheck, PromptRules};
+pub use pictures::Picture;
+pub use view::{FailureView, ImageView, JobView};
+pub use watch::Watch;
+
+use crate::{
+    engine::{Engine, EngineConfig, Parts},
+    error::{Error, ErrorKind},
+    id::{ImageId, JobId},
+    image::Image,
+    job::{
+        Capabilities, Commit, Counts, Event, ImageQuery, Input, Job, JobQuery, JobState, JobStoreExt as _,
+        Moment, Resolution, StoreError, step,
+    },
+    page::Page,
+};
+
+/// How often a change that somebody asks for is decided anew when the engine changes the job at the same moment.
+const CHANGE_TRIES: usize = 20;
+
+/// Accepts requests, tells how jobs are doing, and hands out pictures. Cheap to clone.
+///
+/// A gateway alone does not work on jobs: start an engine with [`start_engine`](Gateway::start_engine), here or in
+/// another process on the same store.
+#[derive(Clone, Debug)]
+pub struct Gateway {
+    parts: Arc<Parts>,
+    prompts: Arc<PromptRules>,
+    hub: Arc<hub::Hub>,
+}
+
+impl Gateway {
+    /// A gateway made of `parts`.
+    pub fn new(parts: Parts, prompts: PromptRules) -> Self {
+        let hub = Arc::new(hub::Hub::new(Arc::clone(&parts.jobs), Arc::clone(&parts.clock)));
+        Self {
+            parts: Arc::new(parts),
+            prompts: Arc::new(prompts),
+            hub,
+        }
+    }
+
+    /// Starts working on jobs in this process. Must be called within a tokio runtime.
+    pub fn start_engine(&self, config: EngineConfig) -> Engine {
+        Engine::start((*self.parts).clone(), config)
+    }
+
+    /// The rules that prompts are checked by.
+    pub fn prompt_rules(&self) -> &PromptRules {
+        &self.prompts
+    }
+
+    /// What the upstream of `job`'s account can do; nothing where this process has no such account.
+    pub fn capabilities(&self, job: &Job) -> Capabilities {
+        self.parts
+            .accounts
+            .client(&job.account)
+            .map(|client| client.capabilities())
+            .unwrap_or_default()
+    }
+
+    /// What the upstream that new jobs go to can do.
+    pub fn default_capabilities(&self) -> Capabilities {
+        let accounts = &self.parts.accounts;
+        accounts
+            .client(accounts.default_name())
+            .map(|client| client.capabilities())
+            .unwrap_or_default()
+    }
+
+    /// The name of the upstream that new jobs go to.
+    pub fn default_upstream(&self) -> &'static str {
+        let accounts = &self.parts.accounts;
+        accounts
+            .client(accounts.default_name())
+            .map_or("none", |client| client.upstream())
+    }
+
+    /// The job.
+    ///
+    /// **Errors:** [`ErrorKind::NotFound`].
+    pub async fn job(&self, id: JobId) -> Result<Job, Error> {
+        Ok(self.parts.jobs.get(id).await?)
+    }
+
+    /// Jobs, newest first.
+    pub async fn jobs(&self, query: &JobQuery) -> Result<Page<Job>, Error> {
+        Ok(self.parts.jobs.list(query).await?)
+    }
+
+    /// How many jobs there are of each status.
+    pub async fn counts(&self) -> Result<Counts, Error> {
+        Ok(self.parts.jobs.counts().await?)
+    }
+
+    /// The row of one image.
+    ///
+    /// **Errors:** [`ErrorKind::NotFound`].
+    pub async fn image(&self, id: ImageId) -> Result<Image, Error> {
+        let image = self.parts.jobs.image(id).await?;
+        image.ok_or_else(|| Error::new(ErrorKind::NotFound, format!("there is no image {id}")))
+    }
+
+    /// Images, newest first; those of one job with the grid first, then by index.
+    pub async fn images(&self, query: &ImageQuery) -> Result<Page<Image>, Error> {
+        Ok(self.parts.jobs.images(query).await?)
+    }
+
+    /// Up to `limit` events of one job after sequence number `after`.
+    ///
+    /// **Errors:** [`ErrorKind::NotFound`].
+    pub async fn history(&self, id: JobId, after: u64, limit: usize) -> Result<Vec<Event>, Error> {
+        self.job(id).await?;
+        Ok(self.parts.jobs.history(id, after, limit).await?)
+    }
+
+    /// Follows a job: every committed event after sequence number `after`, as it is committed, to the last.
+    ///
+    /// **Errors:** [`ErrorKind::NotFound`].
+    pub async fn watch(&self, id: JobId, after: u64) -> Result<Watch, Error> {
+        self.job(id).await?;
+        Watch::start(Arc::clone(&self.parts.jobs), &self.hub, id, after).await
+    }
+
+    /// Waits until the job is over, at most `limit`, and returns it as it is then: look at its status.
+    ///
+    /// **Errors:** [`ErrorKind::NotFound`]. **Cancel safety:** dropping the future ends the wait, never the job.
+    pub async fn wait(&self, id: JobId, limit: Duration) -> Result<Job, Error> {
+        let deadline = self.parts.clock.now().saturating_add(limit);
+        let mut watch = self.watch(id, 0).await?;
+        let over = async {
+            while let Some(event) = watch.next().await? {
+                if event.status.is_final() {
+                    break;
+                }
+            }
+            Ok::<_, Error>(())
+        };
+        tokio::select! {
+            done = over => done?,
+            () = self.parts.clock.sleep_until(deadline) => {}
+        }
+        self.job(id).await
+    }
+
+    /// Cancels a job: at once where nothing has been spent, else as soon as the upstream lets go of it.
+    ///
+    /// **Errors:** [`ErrorKind::NotFound`]; [`ErrorKind::Conflict`] where it is over or its pictures are being stored.
+    /// Cancelling twice is fine.
+    pub async fn cancel(&self, id: JobId) -> Result<Job, Error> {
+        self.change(id, &Input::CancelRequested).await
+    }
+
+    /// Settles a job whose submit was lost.
+    ///
+    /// **Errors:** [`ErrorKind::NotFound`]; [`ErrorKind::Conflict`] where it is not in that state.
+    pub async fn resolve(&self, id: JobId, resolution: Resolution) -> Result<Job, Error> {
+        self.change(id, &Input::Resolve(resolution)).await
+    }
+
+    async fn change(&self, id: JobId, input: &Input) -> Result<Job, Error> {
+        for _ in 0..CHANGE_TRIES {
+            let job = self.parts.jobs.get(id).await?;
+            let at = Moment {
+                now: self.parts.clock.now(),
+                chance: self.parts.entropy.chance(),
+            };
+            let next = step(&job.life, input.clone(), &self.parts.policy, at)
+                .map_err(|invalid| Error::new(ErrorKind::Conflict, invalid.to_string()))?;
+            if next.life == job.life {
+                return Ok(job);
+            }
+            match self
+                .parts
+                .jobs
+                .commit(Commit::new(&job, next.life, next.event, at.now))
+                .await
+            {
+                Err(StoreError::Stale(_)) => {}
+                other => return Ok(other?),
+            }
+        }
+        Err(
+            Error::new(ErrorKind::Unavailable, "the job is changing too fast; try again")
+                .with_retry_after(Duration::from_secs(1)),
+        )
+    }
+
+    /// Everything that is known about a job, ready to be shown.
+    pub async fn view(&self, job: &Job) -> Result<JobView, Error> {
+        let images = if matches!(job.life.state, JobState::Completed { .. }) {
+            self.parts.jobs.images(&ImageQuery::of(job.id)).await?.items
+        } else {
+            Vec::new()
+        };
+        Ok(JobView::of(job, &images, self.capabilities(job).simulated))
+    }
+
+    /// Whether jobs and pictures can be stored at the moment.
+    ///
+    /// **Errors:** [`ErrorKind::Unavailable`], naming the part that cannot.
+    pub async fn ready(&self) -> Result<(), Error> {
+        let broken = |part: &str| {
+            Error::new(
+                ErrorKind::Unavailable,
+                format!("the {part} store cannot be written to"),
+            )
+        };
+        self.parts
+            .jobs
+            .ping()
+            .await
+            .map_err(|error| broken("job").with_source(error))?;
+        self.parts
+            .images
+            .ping()
+            .await
+            .map_err(|error| broken("image").with_source(error))?;
+        Ok(())
+    }
+}
+
+impl From<StoreError> for Error {
+    fn from(error: StoreError) -> Self {
+        let later =
+            |detail: &str| Self::new(ErrorKind::Unavailable, detail).with_retry_after(Duration::from_secs(1));
+        match &error {
+            StoreError::NoSuchJob(id) => {
+                return Self::new(ErrorKind::NotFound, format!("there is no job {id}"));
+            }
+            StoreError::Stale(_) | StoreError::LeaseLost(_) => {
+                later("the job has changed in the meantime; try again")
+            }
+            StoreError::Full { .. } => {
+                Self::new(ErrorKind::StorageFull, "no room left where jobs are stored")
+            }
+            StoreError::Backend {
+                retry: crate::error::Retry::Never,
+                ..
+            }
+            | StoreError::Corrupt { .. }
+            | StoreError::NewerSchema { .. }
+            | StoreError::Damaged { .. } => Self::new(ErrorKind::Internal, "the job store failed"),
+            StoreError::Backend { .. } => later("the job store cannot be reached at the moment"),
+        }
+        .with_source(error)
+    }
+}

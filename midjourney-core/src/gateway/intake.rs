@@ -1,0 +1,341 @@
+//! Takes requests in: checks all that can be checked for free, then makes the jobs durable.
+
+use std::sync::Arc;
+
+use super::Gateway;
+use crate::{
+    client::{MidjourneyClient, ParentTask},
+    error::{Error, ErrorKind},
+    id::{BatchId, JobId},
+    image::ImageKind,
+    job::{
+        AccountName, Action, IdempotencyKey, ImageQuery, Insertion, Job, JobRequest, JobState,
+        JobStoreExt as _, NewJob, NewJobs, Owner, ParentRef,
+    },
+    prompt::{self, CheckOptions, Diagnostic, ExpandedPrompt, Report, Table},
+};
+
+/// What prompts are held against.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct PromptRules {
+    /// Versions, parameters and limits.
+    pub table: Arc<Table>,
+    /// The plan, the most jobs that one request may become, and the version that is put on prompts which name none;
+    /// without one, the version is left to the upstream.
+    pub options: CheckOptions,
+}
+
+impl PromptRules {
+    /// The most jobs that one request may become, where nothing else is said.
+    pub const DEFAULT_JOBS: u64 = 40;
+
+    /// The rules of `table`, without a plan or a default version, and at most 40 jobs a request.
+    pub fn new(table: Table) -> Self {
+        Self {
+            table: Arc::new(table),
+            options: CheckOptions::default().jobs(Self::DEFAULT_JOBS),
+        }
+    }
+
+    /// The same table, judged with `options`.
+    pub fn with_options(mut self, options: CheckOptions) -> Self {
+        self.options = options;
+        self
+    }
+}
+
+impl Default for PromptRules {
+    /// The built-in table.
+    fn default() -> Self {
+        Self::new(Table::builtin().clone())
+    }
+}
+
+/// A request to draw from a prompt.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Imagine {
+    /// The prompt, parameters and permutations included.
+    pub prompt: String,
+    /// A version for prompts that name none, such as `7` or `niji 7`.
+    pub version: Option<String>,
+    /// Repeating the request under the same key returns the same jobs.
+    pub key: Option<IdempotencyKey>,
+    /// Whose the jobs are.
+    pub owner: Owner,
+}
+
+impl Imagine {
+    /// Draw from `prompt`, for the local owner.
+    pub fn new(prompt: impl Into<String>) -> Self {
+        Self {
+            prompt: prompt.into(),
+            version: None,
+            key: None,
+            owner: Owner::local(),
+        }
+    }
+
+    /// The same request under an idempotency key.
+    pub fn with_key(mut self, key: Option<IdempotencyKey>) -> Self {
+        self.key = key;
+        self
+    }
+
+    /// The same request with a version for prompts that name none.
+    pub fn with_version(mut self, version: Option<String>) -> Self {
+        self.version = version;
+        self
+    }
+}
+
+/// A request to go on from a finished picture.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct FollowUp {
+    /// What to do.
+    pub action: Action,
+    /// The picture.
+    pub parent: ParentRef,
+    /// Repeating the request under the same key returns the same job.
+    pub key: Option<IdempotencyKey>,
+    /// Whose the job is.
+    pub owner: Owner,
+}
+
+impl FollowUp {
+    /// Do `action` to `parent`, for the local owner.
+    pub fn new(action: Action, parent: ParentRef) -> Self {
+        Self {
+            action,
+            parent,
+            key: None,
+            owner: Owner::local(),
+        }
+    }
+
+    /// The same request under an idempotency key.
+    pub fn with_key(mut self, key: Option<IdempotencyKey>) -> Self {
+        self.key = key;
+        self
+    }
+}
+
+/// Jobs that are on disk.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Accepted {
+    /// The jobs, one or more, in the order of the permutations.
+    pub jobs: Vec<Job>,
+    /// What ties them together, where they are several.
+    pub batch: Option<BatchId>,
+    /// Whether they are those of an earlier request under the same key.
+    pub replayed: bool,
+    /// What is doubtful about the prompt.
+    pub warnings: Vec<Diagnostic>,
+}
+
+/// What is known about a prompt without spending anything.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct PromptCheck {
+    /// Every diagnostic.
+    pub report: Report,
+    /// The canonical prompts it would become, in order; empty where there are errors.
+    pub jobs: Vec<String>,
+}
+
+impl Gateway {
+    /// Parses, checks and expands a prompt. Spends nothing, stores nothing.
+    ///
+    /// **Errors:** [`ErrorKind::Invalid`] for a `version` that the table does not know; mistakes in the prompt are no
+    /// error here but in the report.
+    pub fn check_prompt(&self, text: &str, version: Option<&str>) -> Result<PromptCheck, Error> {
+        let mut options = self.prompts.options.clone();
+        if let Some(version) = version {
+            if self.prompts.table.version(version).is_none() {
+                return Err(unknown_version(&self.prompts.table, version));
+            }
+            options = options.default_version(version);
+        }
+        let report = prompt::check(text, &self.prompts.table, &options);
+        let jobs = match report.clone().into_valid() {
+            // The report has counted the jobs against the limit already.
+            Ok(valid) => valid.expand(u64::MAX).unwrap_or_default(),
+            Err(_) => Vec::new(),
+        };
+        let version = options.default_version.as_deref();
+        let jobs = jobs
+            .iter()
+            .map(|job| with_version(job, &self.prompts.table, version))
+            .collect();
+        Ok(PromptCheck { report, jobs })
+    }
+
+    /// Accepts a prompt: one job for each of its permutations and repeats, all on disk when this returns.
+    ///
+    /// **Errors:** [`ErrorKind::InvalidPrompt`] with all diagnostics; [`ErrorKind::Rejected`] where the upstream would
+    /// refuse it; [`ErrorKind::IdempotencyMismatch`]. Nothing is stored or spent then. **Cancel safety:** the jobs are
+    /// stored or not, all of them; use a key to find out.
+    pub async fn imagine(&self, request: Imagine) -> Result<Accepted, Error> {
+        let PromptCheck { report, jobs, .. } =
+            self.check_prompt(&request.prompt, request.version.as_deref())?;
+        if !report.is_valid() {
+            return Err(Error::prompt(report));
+        }
+        let account = self.parts.accounts.default_name().clone();
+        let client = self.client(&account)?;
+        let requests: Vec<_> = jobs.into_iter().map(JobRequest::imagine).collect();
+        for request in &requests {
+            refuse_early(&client, request, None)?;
+        }
+        let mut accepted = self.insert(request.owner, account, requests, request.key).await?;
+        accepted.warnings = report.diagnostics().warnings().to_vec();
+        Ok(accepted)
+    }
+
+    /// Accepts a follow-up on a finished picture; the job is on disk when this returns.
+    ///
+    /// **Errors:** [`ErrorKind::NotFound`] for an unknown parent; [`ErrorKind::Conflict`] where it is not completed;
+    /// [`ErrorKind::Invalid`] for a picture it does not have; [`ErrorKind::Rejected`] where the upstream cannot do it.
+    /// **Cancel safety:** as for [`imagine`](Gateway::imagine).
+    pub async fn follow_up(&self, request: FollowUp) -> Result<Accepted, Error> {
+        let parent = self.parts.jobs.get(request.parent.job).await?;
+        let JobState::Completed {
+            upstream, actions, ..
+        } = parent.life.state
+        else {
+            return Err(Error::new(
+                ErrorKind::Conflict,
+                format!(
+                    "job {} is {}; follow-ups need a completed job",
+                    parent.id,
+                    parent.life.state.status().name()
+                ),
+            ));
+        };
+        self.check_index(request.parent).await?;
+        let client = self.client(&parent.account)?;
+        let task = ParentTask::new(upstream, actions, parent.request.prompt.clone());
+        let job = JobRequest::follow_up(request.action, request.parent, parent.request.prompt);
+        refuse_early(&client, &job, Some(&task))?;
+        self.insert(request.owner, parent.account, vec![job], request.key)
+            .await
+    }
+
+    async fn check_index(&self, parent: ParentRef) -> Result<(), Error> {
+        let images = self.parts.jobs.images(&ImageQuery::of(parent.job)).await?.items;
+        // Upstreams that give only the grid still know its four parts.
+        let singles = images
+            .iter()
+            .filter(|image| image.kind == ImageKind::Single)
+            .count();
+        let most = if singles == 0 { 4 } else { singles };
+        if (1..=most).contains(&usize::from(parent.index)) {
+            return Ok(());
+        }
+        let expected = if most == 1 {
+            "1, its only picture".to_owned()
+        } else {
+            format!("1 to {most}")
+        };
+        Err(Error::field(
+            "/index",
+            format!("expected {expected}, not {}", parent.index),
+        ))
+    }
+
+    fn client(&self, account: &AccountName) -> Result<Arc<dyn MidjourneyClient>, Error> {
+        self.parts
+            .accounts
+            .client(account)
+            .map(Arc::clone)
+            .ok_or_else(|| {
+                Error::new(
+                    ErrorKind::Rejected,
+                    format!(
+                        "the account {account} is not configured here; add its upstream to the configuration"
+                    ),
+                )
+            })
+    }
+
+    async fn insert(
+        &self,
+        owner: Owner,
+        account: AccountName,
+        requests: Vec<JobRequest>,
+        key: Option<IdempotencyKey>,
+    ) -> Result<Accepted, Error> {
+        let (now, entropy) = (self.parts.clock.now(), &*self.parts.entropy);
+        let batch = (requests.len() > 1).then(|| BatchId::new(now, entropy));
+        // Sorted, so that the jobs of a batch keep their order wherever ids decide it.
+        let mut ids: Vec<_> = requests.iter().map(|_| JobId::new(now, entropy)).collect();
+        ids.sort_unstable();
+        let jobs = ids
+            .into_iter()
+            .zip(requests)
+            .map(|(id, request)| NewJob::new(id, request))
+            .collect();
+        let (jobs, replayed) = match self
+            .parts
+            .jobs
+            .insert(
+                NewJobs::new(owner, account, jobs, now)
+                    .in_batch(batch)
+                    .with_key(key),
+            )
+            .await?
+        {
+            Insertion::Created(jobs) => (jobs, false),
+            Insertion::Replayed(jobs) => (jobs, true),
+            Insertion::Mismatch => {
+                return Err(Error::new(
+                    ErrorKind::IdempotencyMismatch,
+                    "this idempotency key was used before with another request; use a new key for a new request",
+                ));
+            }
+        };
+        let batch = jobs.first().and_then(|job| job.batch);
+        Ok(Accepted {
+            jobs,
+            batch,
+            replayed,
+            warnings: Vec::new(),
+        })
+    }
+}
+
+fn refuse_early(
+    client: &Arc<dyn MidjourneyClient>,
+    request: &JobRequest,
+    parent: Option<&ParentTask>,
+) -> Result<(), Error> {
+    client.check(request, parent).map_err(|failure| {
+        Error::new(
+            ErrorKind::Rejected,
+            format!("{}; nothing was spent", failure.message),
+        )
+    })
+}
+
+fn unknown_version(table: &Table, version: &str) -> Error {
+    let known: Vec<_> = table.versions.iter().map(|version| version.id.as_str()).collect();
+    Error::field(
+        "/version",
+        format!(
+            "{version:?} is not a known version; expected one of {}",
+            known.join(", ")
+        ),
+    )
+}
+
+/// The canonical prompt with the version it is to run on, where it names none itself.
+fn with_version(prompt: &ExpandedPrompt, table: &Table, version: Option<&str>) -> String {
+    let names_none = prompt.params().version().is_none() && prompt.params().niji().is_none();
+    match version.and_then(|version| table.version(version)) {
+        Some(version) if names_none => format!("{} {}", prompt.text(), version.as_parameter()),
+        _ => prompt.text().to_owned(),
+    }
+}

@@ -1,0 +1,181 @@
+//! Jobs and pictures as they are shown: one envelope for HTTP, MCP and the command line.
+
+use serde::Serialize;
+
+use crate::{
+    clock::Timestamp,
+    id::{BatchId, ImageId, JobId},
+    image::Image,
+    job::{Failure, Job, JobState, ParentRef, Spent},
+};
+
+/// A job with all that is known about it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[non_exhaustive]
+pub struct JobView {
+    /// The job's id, `job_` and 32 hex digits.
+    #[cfg_attr(feature = "openapi", schema(value_type = String, example = "job_019ab3c0d1e27f3a8b4c5d6e7f8091a2"))]
+    pub id: JobId,
+    /// `pending`, `processing`, `completed`, `failed`, `cancelled` or `expired`.
+    pub status: &'static str,
+    /// The finer word while the job is under way: `queued`, `submitting`, `submit_unknown`, `submitted`, `running`,
+    /// `awaiting_input`, `cancelling`, `storing`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stage: Option<&'static str>,
+    /// 0 to 100, where known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub progress: Option<u8>,
+    /// `imagine`, `upscale` or `variation`.
+    pub action: &'static str,
+    /// The prompt as it is sent.
+    pub prompt: String,
+    /// The batch, where one request became several jobs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
+    pub batch: Option<BatchId>,
+    /// The job whose picture this one started from.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
+    pub parent_job: Option<JobId>,
+    /// Which picture of the parent, from 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub parent_index: Option<u8>,
+    /// The account it runs on.
+    pub account: String,
+    /// Whether the pictures are made up by the built-in simulated upstream.
+    pub simulated: bool,
+    /// The pictures, once completed: the grid first, then by index.
+    pub images: Vec<ImageView>,
+    /// The seed, where known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub seed: Option<u32>,
+    /// Why it ended without pictures, or what the last try stumbled over.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub failure: Option<FailureView>,
+    /// How often it was submitted to the upstream.
+    pub submits: u32,
+    /// The sequence number of the newest event; what to watch from.
+    pub sequence: u64,
+    /// When it was accepted.
+    #[cfg_attr(feature = "openapi", schema(value_type = String, format = DateTime))]
+    pub created_at: Timestamp,
+    /// When it last changed.
+    #[cfg_attr(feature = "openapi", schema(value_type = String, format = DateTime))]
+    pub updated_at: Timestamp,
+}
+
+/// Why a job has no pictures.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[non_exhaustive]
+pub struct FailureView {
+    /// The stable code of the class.
+    pub code: &'static str,
+    /// One plain sentence.
+    pub message: String,
+    /// The upstream's own words. Untrusted text.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub upstream_text: Option<String>,
+    /// `no`, `maybe` or `yes`: whether it may have cost something.
+    pub spent: &'static str,
+}
+
+/// A picture.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[non_exhaustive]
+pub struct ImageView {
+    /// The picture's id.
+    #[cfg_attr(feature = "openapi", schema(value_type = String, example = "img_019ab3c0d1e27f3a8b4c5d6e7f8091a2"))]
+    pub id: ImageId,
+    /// The job that made it.
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
+    pub job: JobId,
+    /// `grid` or `single`.
+    pub kind: &'static str,
+    /// 1 to 4; 0 for the grid.
+    pub index: u8,
+    /// The file's place in the image store.
+    pub path: String,
+    /// Told from the bytes.
+    pub media_type: &'static str,
+    /// The file's length.
+    pub bytes: u64,
+    /// In pixels.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub width: Option<u32>,
+    /// In pixels.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub height: Option<u32>,
+    /// SHA-256 of the bytes, in hex.
+    pub sha256: String,
+    /// When it was stored.
+    #[cfg_attr(feature = "openapi", schema(value_type = String, format = DateTime))]
+    pub created_at: Timestamp,
+}
+
+impl JobView {
+    /// `job` with its pictures.
+    pub fn of(job: &Job, images: &[Image], simulated: bool) -> Self {
+        let state = &job.life.state;
+        Self {
+            id: job.id,
+            status: job.status().name(),
+            stage: state.stage().map(crate::job::Stage::name),
+            progress: state.progress(),
+            action: job.request.action.name(),
+            prompt: job.request.prompt.clone(),
+            batch: job.batch,
+            parent_job: job.request.parent.map(|ParentRef { job, .. }| job),
+            parent_index: job.request.parent.map(|ParentRef { index, .. }| index),
+            account: job.account.as_str().to_owned(),
+            simulated,
+            images: images.iter().map(ImageView::of).collect(),
+            seed: match state {
+                JobState::Completed { seed, .. } => *seed,
+                _ => None,
+            },
+            failure: job.life.failure().map(FailureView::of),
+            submits: job.life.submits,
+            sequence: job.sequence,
+            created_at: job.life.created,
+            updated_at: job.updated,
+        }
+    }
+}
+
+impl FailureView {
+    /// `failure` as shown.
+    pub fn of(failure: &Failure) -> Self {
+        Self {
+            code: failure.kind.code(),
+            message: failure.message.clone(),
+            upstream_text: failure.upstream_text.clone(),
+            spent: match failure.spent {
+                Spent::No => "no",
+                Spent::Maybe => "maybe",
+                Spent::Yes => "yes",
+            },
+        }
+    }
+}
+
+impl ImageView {
+    /// `image` as shown.
+    pub fn of(image: &Image) -> Self {
+        Self {
+            id: image.id,
+            job: image.job,
+            kind: image.kind.name(),
+            index: image.index,
+            path: image.key.as_str().to_owned(),
+            media_type: image.media_type.mime(),
+            bytes: image.bytes,
+            width: image.size.map(|(width, _)| width),
+            height: image.size.map(|(_, height)| height),
+            sha256: image.digest.to_string(),
+            created_at: image.created,
+        }
+    }
+}

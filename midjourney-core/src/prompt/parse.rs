@@ -1,0 +1,115 @@
+//! A prompt as it was written.
+
+use super::outline::Outline;
+use super::render::Canonical;
+use super::table::Table;
+use super::template::{Span, Template, Variant, slice};
+
+/// A prompt, read but not judged. Every text is one; reading never fails and takes time in proportion to
+/// the length.
+#[derive(Debug, Clone)]
+pub struct Prompt {
+    source: String,
+    template: Template,
+    outline: Outline,
+}
+
+/// A parameter as it stands in the source.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ParamText<'a> {
+    /// The name without dashes.
+    pub name: &'a str,
+    /// The value up to the next parameter; empty for flags.
+    pub value: &'a str,
+    /// The first byte, and the one after the last.
+    pub span: (usize, usize),
+}
+
+impl Prompt {
+    /// Reads a prompt. [`Table::builtin`] decides which long dashes start a parameter.
+    pub fn parse(source: &str) -> Self {
+        Self::parse_with(source, Table::builtin())
+    }
+
+    /// Reads a prompt with another table.
+    pub fn parse_with(source: &str, table: &Table) -> Self {
+        let template = Template::parse(source);
+        let outline = Outline::read(source, template.outer(), table);
+        Self {
+            source: source.to_owned(),
+            template,
+            outline,
+        }
+    }
+
+    /// The input, byte for byte.
+    pub fn as_written(&self) -> &str {
+        &self.source
+    }
+
+    /// The same prompt in the one writing that stands for all its writings: image URLs, text, parameters in
+    /// the order they were written; single spaces; `--` for typed dashes; one name for each parameter;
+    /// numbers without idle zeros. Reading it gives the same prompt, and writing that gives the same text.
+    ///
+    /// Inside permutation groups only space changes, since what a choice means depends on its surroundings;
+    /// the variants of a prompt are canonical throughout.
+    pub fn canonical(&self, table: &Table) -> String {
+        let template = Some(&self.template);
+        Canonical {
+            source: &self.source,
+            outline: &self.outline,
+            template,
+            table,
+        }
+        .write()
+    }
+
+    /// How many variants the permutation groups make, saturating; counted without making any.
+    pub fn permutations(&self) -> u64 {
+        self.template.count()
+    }
+
+    /// Image URLs outside groups.
+    pub fn image_urls(&self) -> impl Iterator<Item = &str> {
+        self.outline
+            .images
+            .iter()
+            .map(|image| slice(&self.source, &image.url))
+    }
+
+    /// Everything between images and parameters, as written.
+    pub fn text(&self) -> &str {
+        slice(&self.source, &self.outline.text)
+    }
+
+    /// Parameters outside groups.
+    pub fn params(&self) -> impl Iterator<Item = ParamText<'_>> {
+        self.outline.params.iter().map(|param| {
+            let Span { start, end } = param.span();
+            ParamText {
+                name: slice(&self.source, &param.name),
+                value: slice(&self.source, &param.value),
+                span: (start, end),
+            }
+        })
+    }
+
+    /// How many bytes were looked at while reading: a measure of work that is the same on every machine,
+    /// so that tests and fuzzers can hold reading to linear time.
+    pub fn steps(&self) -> usize {
+        self.template.steps() + self.outline.steps
+    }
+
+    pub(super) fn template(&self) -> &Template {
+        &self.template
+    }
+
+    pub(super) fn variant(&self, number: u64) -> Variant {
+        if self.template.groups().is_empty() {
+            Variant::whole(&self.source)
+        } else {
+            self.template.variant(&self.source, number)
+        }
+    }
+}
