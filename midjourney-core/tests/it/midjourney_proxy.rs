@@ -1,5 +1,11 @@
 //! The `midjourney-proxy` client against imitations of that gateway on loopback, over real HTTP.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::too_many_lines,
+    reason = "helpers of tests fail with the test; a table is as long as the facts are many"
+)]
+
 use std::{
     net::SocketAddr,
     sync::{
@@ -64,16 +70,23 @@ impl KeyProvider for OneKey {
     }
 }
 
+thread_local! {
+    /// One for each test, which has a thread of its own: setting up TLS takes longer than most of them.
+    static OUTBOUND: Outbound = {
+        let mut options = OutboundOptions::default();
+        options.headers_timeout = Duration::from_millis(400);
+        options.idle_timeout = Duration::from_millis(400);
+        Outbound::new(options).unwrap()
+    };
+}
+
 fn client_with(base: &str, dialect: Dialect, key: Option<&'static str>) -> MidjourneyProxy {
-    let mut outbound = OutboundOptions::default();
-    outbound.headers_timeout = Duration::from_millis(400);
-    outbound.idle_timeout = Duration::from_millis(400);
     let options = ProxyOptions::new(
         Url::parse(base).unwrap(),
         KeyName::new("midjourney"),
         Arc::new(OneKey(key.map(Secret::new))),
         Arc::new(SystemClock),
-        Outbound::new(outbound).unwrap(),
+        OUTBOUND.with(Outbound::clone),
     );
     MidjourneyProxy::new(options.with_dialect(dialect).with_timeout(Duration::from_secs(2)))
 }
@@ -419,6 +432,13 @@ async fn codes_that_refuse() {
         (503, String::new(), K::Transient, lost),
         (504, String::new(), K::Transient, lost),
         (200, say(5, "new"), K::BadAnswer, lost),
+        (
+            400,
+            json!({"code": 1, "result": ID}).to_string(),
+            K::BadAnswer,
+            lost,
+        ),
+        (407, String::new(), K::BadAnswer, no),
         (200, say(1, "no id"), K::BadAnswer, lost),
         (
             200,
