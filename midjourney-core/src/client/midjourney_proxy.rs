@@ -15,7 +15,7 @@ mod actions;
 mod classify;
 mod wire;
 
-use std::{sync::Arc, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use url::Url;
@@ -55,7 +55,7 @@ pub enum Dialect {
 }
 
 /// How to reach one gateway.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 #[non_exhaustive]
 pub struct ProxyOptions {
     /// The gateway, with or without `/mj` at its end; a speed prefix such as `/mj-fast/mj` stays. May be private: the
@@ -73,6 +73,18 @@ pub struct ProxyOptions {
     pub outbound: Outbound,
     /// How long one call may take, 60 s at most.
     pub timeout: Duration,
+}
+
+impl fmt::Debug for ProxyOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The origin only: what else is in the address may be somebody's password.
+        f.debug_struct("ProxyOptions")
+            .field("origin", &self.base_url.origin().ascii_serialization())
+            .field("dialect", &self.dialect)
+            .field("key", &self.key)
+            .field("timeout", &self.timeout)
+            .finish_non_exhaustive()
+    }
 }
 
 impl ProxyOptions {

@@ -44,10 +44,16 @@ pub(super) struct Said {
 impl Reply<'_> {
     /// The beginning of the body, without secrets.
     pub(super) fn said(&self) -> Said {
-        // Masked before it is cut, so that no half of a secret stays at the cut.
         let window = self.body.get(..4 * MAX_EXCERPT).unwrap_or(self.body);
         let mut excerpt = mask(&String::from_utf8_lossy(window), self.secrets);
-        while excerpt.len() > MAX_EXCERPT {
+        // A secret may lie across the window's end and so have escaped the mask.
+        let longest = self.secrets.iter().map(|secret| secret.len()).max().unwrap_or(0);
+        let certain = if window.len() < self.body.len() {
+            excerpt.len().saturating_sub(longest)
+        } else {
+            excerpt.len()
+        };
+        while excerpt.len() > certain.min(MAX_EXCERPT) {
             excerpt.pop();
         }
         Said {
@@ -134,16 +140,19 @@ pub(super) fn submitted(reply: &Reply<'_>) -> Result<UpstreamId, ClientError> {
         ))
         .with_source(reply.said())),
         408 => Err(garbled(reply, "the upstream gave up on the request")),
+        400..=499 if matches!(code, Some(1 | 21 | 22)) => {
+            Err(garbled(reply, "the upstream both refused and accepted the task"))
+        }
         400..=499 => {
             let told = code.and_then(|code| refusal(code, &answer, reply));
             Err(told.or_else(|| by_status(reply)).unwrap_or_else(|| {
-                let (kind, message) = if matches!(reply.status, 404 | 405) {
-                    (
+                let (kind, message) = match reply.status {
+                    400 | 413 | 414 | 422 => (FailureKind::InvalidPrompt, "the upstream refused the request"),
+                    404 | 405 => (
                         FailureKind::Unsupported,
                         "the upstream has no such route; check the base URL and the dialect",
-                    )
-                } else {
-                    (FailureKind::InvalidPrompt, "the upstream refused the request")
+                    ),
+                    _ => (FailureKind::BadAnswer, "the upstream refused the request"),
                 };
                 ClientError::refused(Failure::new(kind, message)).with_source(reply.said())
             }))
@@ -585,6 +594,26 @@ mod tests {
             ("something new", FailureKind::Transient),
         ] {
             assert_eq!(failed(reason).kind, kind, "{reason}");
+        }
+    }
+
+    #[test]
+    fn no_part_of_a_secret_stays_where_a_body_is_cut() {
+        let secret = "canary-5ecret-key-of-some-length";
+        for shift in 0..secret.len() {
+            let body = format!("{}{}", "x".repeat(shift), secret.repeat(1_000));
+            let reply = Reply {
+                status: 200,
+                body: body.as_bytes(),
+                retry_after: None,
+                now: Timestamp::default(),
+                secrets: &[secret],
+            };
+            let said = reply.said().to_string();
+            assert!(
+                !said.contains("ca") && said.len() <= MAX_EXCERPT + 50,
+                "{shift}: {said}"
+            );
         }
     }
 
