@@ -89,7 +89,10 @@ pub(crate) fn failed(tool: &Definition, failure: &Error, arguments: &Map<String,
     } else {
         Spent::No
     };
-    let mut refusal = Refusal::new(kind.code(), &clean(failure.detail()), spent, mend(kind));
+    // Whether anything was spent is said once, in the same place for every error.
+    let what = clean(failure.detail());
+    let what = what.strip_suffix("; nothing was spent").unwrap_or(&what);
+    let mut refusal = Refusal::new(kind.code(), &capital(what), spent, mend(kind));
     if let Some(wait) = failure.retry_after() {
         refusal.put("retry_after_seconds", json!(wait.as_secs().max(1)));
     }
@@ -257,6 +260,12 @@ impl Refusal {
     }
 }
 
+fn capital(text: &str) -> String {
+    let mut rest = text.chars();
+    rest.next()
+        .map_or_else(String::new, |first| first.to_uppercase().chain(rest).collect())
+}
+
 /// As [`clean`], line by line, for texts of ours that have lines.
 fn multiline(text: &str) -> String {
     let lines: Vec<String> = text.lines().map(clean).collect();
@@ -275,7 +284,7 @@ mod tests {
             let answer = failed(tool, &Error::new(kind, "it broke"), &Map::new());
             assert!(answer.is_error);
             assert_eq!(answer.structured["code"], kind.code());
-            assert!(answer.text.starts_with("it broke."), "{}", answer.text);
+            assert!(answer.text.starts_with("It broke."), "{}", answer.text);
             let spent = answer.structured["spent"].as_str().unwrap();
             assert_eq!(
                 spent == "no",

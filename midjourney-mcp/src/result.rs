@@ -138,7 +138,7 @@ impl Jobs<'_> {
         for view in self.views {
             answer
                 .links
-                .extend(view.images.iter().map(|image| link(image, view.images.len())));
+                .extend(view.images.iter().map(|image| link(image, singles(view))));
         }
         answer
     }
@@ -328,6 +328,11 @@ pub(crate) fn warn(answer: &mut Answer, warnings: &[Diagnostic]) {
     answer.put("warnings", shown);
 }
 
+/// How many pictures there are beside the grid.
+fn singles(view: &JobView) -> usize {
+    view.images.iter().filter(|image| image.index > 0).count()
+}
+
 fn link(image: &ImageView, of: usize) -> Link {
     let title = match image.index {
         0 => "all pictures in one grid".to_owned(),
@@ -373,7 +378,12 @@ fn state(view: &JobView) -> String {
         (Some(stage), Some(progress)) => format!("running ({stage}, {progress} %)"),
         (Some(stage), None) => format!("running ({stage})"),
         (None, _) if view.images.is_empty() => view.status.to_owned(),
-        (None, _) => format!("{}, {} pictures", view.status, view.images.len()),
+        (None, _) => match (singles(view), view.images.iter().any(|image| image.index == 0)) {
+            (0, _) => format!("{}, one grid", view.status),
+            (1, false) => format!("{}, 1 picture", view.status),
+            (count, false) => format!("{}, {count} pictures", view.status),
+            (count, true) => format!("{}, {count} pictures and their grid", view.status),
+        },
     }
 }
 

@@ -60,11 +60,13 @@ pub(crate) async fn wait(
         return Ok(());
     }
     let mut events = stream::select_all(watches);
-    let mut tick = interval_at(Instant::now(), EVERY);
+    let mut told = Told::default();
+    told.tell(&places, caller).await;
+    let mut tick = interval_at(Instant::now() + EVERY, EVERY);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let deadline = sleep(limit);
     tokio::pin!(deadline);
-    let mut told = Told::default();
+    let mut news = false;
     loop {
         tokio::select! {
             biased;
@@ -80,10 +82,17 @@ pub(crate) async fn wait(
                         progress: event.progress,
                     };
                     places.insert(event.job, place);
-                    tick.reset_after(NOT_WITHIN);
+                    // Once only: events that keep coming must not put the telling off for ever.
+                    if !news {
+                        news = true;
+                        tick.reset_after(NOT_WITHIN);
+                    }
                 }
             },
-            _ = tick.tick() => told.tell(&places, caller).await,
+            _ = tick.tick() => {
+                news = false;
+                told.tell(&places, caller).await;
+            }
         }
     }
 }
