@@ -266,9 +266,15 @@ fn midjourney_proxy(
         key: "upstream.base_url",
         mend: "set it to the address of your gateway, such as https://gateway.example",
     })?;
-    let proxy = config.outbound.proxy.as_ref().map(|proxy| Secret::new(proxy.expose().as_str()));
+    let proxy = config
+        .outbound
+        .proxy
+        .as_ref()
+        .map(|proxy| Secret::new(proxy.expose().as_str()));
     let outbound = Outbound::new(
-        OutboundOptions::default().with_allow_private(config.outbound.allow_private).with_proxy(proxy),
+        OutboundOptions::default()
+            .with_allow_private(config.outbound.allow_private)
+            .with_proxy(proxy),
     );
     let outbound = outbound.map_err(|error| AssembleError::Upstream(error.into()))?;
     let options = ProxyOptions::new(base_url, key_name(), keys(config), Arc::clone(clock), outbound)
@@ -295,7 +301,11 @@ fn keys(config: &Config) -> Arc<dyn KeyProvider> {
         KeySource::Environment => "environment",
         _ => "file",
     };
-    let key = config.api.midjourney_key.as_ref().map(|key| (key_name(), Secret::new(key.expose_secret())));
+    let key = config
+        .api
+        .midjourney_key
+        .as_ref()
+        .map(|key| (key_name(), Secret::new(key.expose_secret())));
     Arc::new(FixedKeys::new(source, "set MIDJOURNEY_API_KEY", key))
 }
 

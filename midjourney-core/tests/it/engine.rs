@@ -9,8 +9,8 @@ use midjourney_core::{
     gateway::{FollowUp, Imagine},
     image::ImageStore as _,
     job::{
-        Action, Failure, FailureKind, IdempotencyKey, ImageQuery, ParentRef, RemoteStatus,
-        Spent, Stage, Status, UpscaleMode,
+        Action, Failure, FailureKind, IdempotencyKey, ImageQuery, ParentRef, RemoteStatus, Spent, Stage,
+        Status, UpscaleMode,
     },
     testing::{FakeClient, FetchOutcome, SubmitOutcome, Trouble},
 };

@@ -36,12 +36,14 @@ async fn no_acknowledged_job_is_lost_and_none_is_paid_twice_over_fifty_kills() {
     let acknowledged: Arc<Mutex<HashMap<String, String>>> = Arc::default();
     let number = Arc::new(AtomicU32::new(0));
     let mut seed = 0x9e37_79b9_7f4a_7c15;
+    let client = http();
 
     for _ in 0..ROUNDS {
         let server = home.serve();
         let clients: Vec<_> = (0..CLIENTS)
             .map(|_| {
                 tokio::spawn(submit(
+                    client.clone(),
                     server.url.clone(),
                     Arc::clone(&number),
                     Arc::clone(&acknowledged),
@@ -51,8 +53,8 @@ async fn no_acknowledged_job_is_lost_and_none_is_paid_twice_over_fifty_kills() {
         // The moment of death is the point of the test, not a wait for anything.
         tokio::time::sleep(Duration::from_millis(5 + random(&mut seed) % 116)).await;
         server.kill();
-        for client in clients {
-            client.await.unwrap();
+        for task in clients {
+            task.await.unwrap();
         }
     }
 
@@ -76,7 +78,7 @@ async fn no_acknowledged_job_is_lost_and_none_is_paid_twice_over_fifty_kills() {
             assert_eq!(job["images"].as_array().unwrap().len(), 5, "{job}");
             for image in job["images"].as_array().unwrap() {
                 let url = format!("{}/images/{}/content", server.url, image["id"].as_str().unwrap());
-                let bytes = http().get(url).send().await.unwrap().bytes().await.unwrap();
+                let bytes = client.get(url).send().await.unwrap().bytes().await.unwrap();
                 let digest: String = Sha256::digest(&bytes)
                     .iter()
                     .map(|byte| format!("{byte:02x}"))
@@ -104,8 +106,12 @@ fn settled(job: &Value) -> bool {
     ) || job["stage"] == "submit_unknown"
 }
 
-async fn submit(url: String, number: Arc<AtomicU32>, acknowledged: Arc<Mutex<HashMap<String, String>>>) {
-    let client = http();
+async fn submit(
+    client: reqwest::Client,
+    url: String,
+    number: Arc<AtomicU32>,
+    acknowledged: Arc<Mutex<HashMap<String, String>>>,
+) {
     for _ in 0..PER_CLIENT {
         let prompt = format!("fox number {}", number.fetch_add(1, Ordering::Relaxed));
         let Ok(answer) = client

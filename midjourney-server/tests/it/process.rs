@@ -56,6 +56,7 @@ impl Home {
             .env_clear()
             .env("PATH", std::env::var_os("PATH").unwrap_or_default())
             .env("HOME", self.folder.path())
+            .env("MIDJOURNEY_API_KEY", "key-of-the-imitation")
             .current_dir(self.folder.path())
             .arg("--config")
             .arg(self.config())
