@@ -420,6 +420,37 @@ mod tests {
         ));
     }
 
+    #[tokio::test]
+    async fn a_configured_proxy_is_asked_and_inside_literals_are_refused_all_the_same() {
+        use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let proxy = format!("http://{}", listener.local_addr().unwrap());
+        let served = tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut head = [0; 4_096];
+            let length = stream.read(&mut head).await.unwrap();
+            stream
+                .write_all(b"HTTP/1.1 204 No Content\r\n\r\n")
+                .await
+                .unwrap();
+            String::from_utf8_lossy(&head[..length]).into_owned()
+        });
+        let options = OutboundOptions::default().with_proxy(Some(Secret::new(proxy)));
+        let outbound = Outbound::new(options).unwrap();
+        let error = outbound.download("http://169.254.169.254/").await.unwrap_err();
+        assert!(BlockedAddress::find(&error).is_some(), "{error:?}");
+        assert_eq!(
+            outbound
+                .download("http://cdn.example/a.png")
+                .await
+                .unwrap()
+                .status,
+            204
+        );
+        assert!(served.await.unwrap().starts_with("GET http://cdn.example/a.png "));
+    }
+
     #[test]
     fn no_secret_is_printed() {
         let options =

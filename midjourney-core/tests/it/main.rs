@@ -4,4 +4,6 @@ mod crash;
 mod engine;
 mod given;
 mod memory;
+#[cfg(feature = "upstream-midjourney-proxy")]
+mod midjourney_proxy;
 mod suite_bites;

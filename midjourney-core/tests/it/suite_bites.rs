@@ -3,6 +3,7 @@
 mod images;
 mod jobs;
 mod keys;
+mod providers;
 
 use std::collections::BTreeSet;
 

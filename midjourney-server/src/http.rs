@@ -1,0 +1,196 @@
+//! The HTTP adapter: routes, one table of errors, and serving.
+//!
+//! A handler takes its request apart, calls the [`Gateway`] once, and shows what came of it; it decides nothing.
+//!
+//! ```no_run
+//! # async fn demo(gateway: midjourney_core::gateway::Gateway) -> std::io::Result<()> {
+//! use midjourney_server::http::{self, HttpOptions, ServeOptions, Stopping};
+//!
+//! let stopping = Stopping::new();
+//! let router = http::router(gateway, HttpOptions::new(stopping.clone()));
+//! let listener = http::listen(([127, 0, 0, 1], 8000).into())?;
+//! http::serve(router, vec![listener], ServeOptions::default(), stopping).await
+//! # }
+//! ```
+
+mod conditional;
+mod detach;
+mod edge;
+mod events;
+mod extract;
+mod images;
+mod jobs;
+mod openapi;
+mod problem;
+mod prompt;
+mod serve;
+mod system;
+
+use std::sync::Arc;
+
+use axum::{Router, response::IntoResponse as _, routing::get};
+use bytes::Bytes;
+use midjourney_core::{
+    clock::{Clock, SystemClock},
+    gateway::Gateway,
+};
+use tower_http::csrf::{CsrfLayer, ProtectionError};
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+pub use serve::{ServeOptions, Stopping, listen, serve};
+
+use problem::Problem;
+
+/// Which names this server goes by. Addresses are always fine; only names can be made to point here by others.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Hosts {
+    /// Any: right where everybody has to log in, or where something in front looks at the name.
+    Any,
+    /// `localhost` and these, without ports.
+    Known(Vec<String>),
+}
+
+/// What the routes depend on beside the gateway.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct HttpOptions {
+    /// The names the server goes by; requests to others are refused. Default: `localhost` alone.
+    pub hosts: Hosts,
+    /// What `GET /config` shows. Must hold no secrets. Default: an empty object.
+    pub config: serde_json::Value,
+    /// What the age of jobs is told by.
+    pub clock: Arc<dyn Clock>,
+    /// Ends waits and event streams.
+    pub stopping: Stopping,
+    csrf: CsrfLayer,
+}
+
+/// The text is not the origin of a site.
+#[derive(Debug, thiserror::Error)]
+#[error("{origin:?} is not an origin such as https://gallery.example: {reason}")]
+#[non_exhaustive]
+pub struct InvalidOrigin {
+    /// The text.
+    pub origin: String,
+    /// What is wrong with it.
+    pub reason: String,
+}
+
+impl HttpOptions {
+    /// The defaults, with waits and event streams that end when `stopping` begins.
+    pub fn new(stopping: Stopping) -> Self {
+        Self {
+            hosts: Hosts::Known(Vec::new()),
+            config: serde_json::Value::Object(serde_json::Map::new()),
+            clock: Arc::new(SystemClock),
+            stopping,
+            csrf: CsrfLayer::new(),
+        }
+    }
+
+    /// The same, for a server that goes by these names.
+    pub fn with_hosts(mut self, hosts: Hosts) -> Self {
+        self.hosts = hosts;
+        self
+    }
+
+    /// The same, showing this configuration, which must hold no secrets.
+    pub fn with_config(mut self, config: serde_json::Value) -> Self {
+        self.config = config;
+        self
+    }
+
+    /// The same, with another clock.
+    pub fn with_clock(mut self, clock: Arc<dyn Clock>) -> Self {
+        self.clock = clock;
+        self
+    }
+
+    /// The same, letting pages of the site `origin` (`https://gallery.example`) change things here.
+    pub fn trust_origin(mut self, origin: &str) -> Result<Self, InvalidOrigin> {
+        self.csrf = self
+            .csrf
+            .add_trusted_origin(origin)
+            .map_err(|error| InvalidOrigin {
+                origin: origin.to_owned(),
+                reason: error.to_string(),
+            })?;
+        Ok(self)
+    }
+}
+
+/// What handlers share.
+struct App {
+    gateway: Gateway,
+    clock: Arc<dyn Clock>,
+    stopping: Stopping,
+    hosts: Hosts,
+    // What never changes is serialised once.
+    config: Bytes,
+    versions: Bytes,
+    openapi: Bytes,
+    swagger: Arc<utoipa_swagger_ui::Config<'static>>,
+}
+
+/// All routes over `gateway`, with guards, safe headers and problems as errors.
+pub fn router(gateway: Gateway, options: HttpOptions) -> Router {
+    let HttpOptions {
+        hosts,
+        config,
+        clock,
+        stopping,
+        csrf,
+    } = options;
+    let (routes, openapi) = api().split_for_parts();
+    let app = Arc::new(App {
+        versions: to_bytes(&prompt::versions(gateway.prompt_rules())),
+        config: to_bytes(&config),
+        openapi: to_bytes(&openapi::finish(openapi)),
+        swagger: Arc::new(utoipa_swagger_ui::Config::from("/openapi.json")),
+        gateway,
+        clock,
+        stopping,
+        hosts,
+    });
+    routes
+        .route("/docs", get(system::docs_redirect))
+        .route("/docs/", get(system::docs_index))
+        .route("/docs/errors", get(system::errors_page))
+        .route("/docs/{*path}", get(system::docs))
+        .fallback(edge::no_route)
+        .layer(csrf.with_rejection_response(|_: ProtectionError| {
+            let detail =
+                "a page of another site may not change anything here; its origin is not among the trusted";
+            Problem::new(&problem::FOREIGN_ORIGIN, detail).into_response()
+        }))
+        .layer(axum::middleware::from_fn_with_state(Arc::clone(&app), edge::edge))
+        .with_state(app)
+}
+
+fn api() -> OpenApiRouter<Arc<App>> {
+    OpenApiRouter::with_openapi(openapi::head())
+        .routes(routes!(jobs::imagine))
+        .routes(routes!(jobs::upscale))
+        .routes(routes!(jobs::variation))
+        .routes(routes!(jobs::list))
+        .routes(routes!(jobs::get))
+        .routes(routes!(jobs::cancel))
+        .routes(routes!(jobs::resolve))
+        .routes(routes!(events::events))
+        .routes(routes!(images::list))
+        .routes(routes!(images::get))
+        .routes(routes!(images::content))
+        .routes(routes!(prompt::check))
+        .routes(routes!(system::version))
+        .routes(routes!(system::config))
+        .routes(routes!(system::healthz))
+        .routes(routes!(system::readyz))
+        .routes(routes!(system::openapi))
+        .routes(routes!(system::root))
+}
+
+/// Serialises what cannot fail to.
+fn to_bytes(value: &impl serde::Serialize) -> Bytes {
+    serde_json::to_vec(value).unwrap_or_default().into()
+}

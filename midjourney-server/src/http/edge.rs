@@ -1,0 +1,219 @@
+//! What happens to every request, whatever its route: an id, a log line, guards, safe headers, and no bare errors.
+
+use std::{net::IpAddr, panic::AssertUnwindSafe, sync::Arc};
+
+use axum::{
+    extract::{MatchedPath, Request, State},
+    http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version, header},
+    middleware::Next,
+    response::{IntoResponse, Response},
+};
+use futures_util::FutureExt as _;
+use midjourney_core::clock::{Entropy as _, OsEntropy};
+use tracing::Instrument as _;
+
+use super::{
+    App, Hosts,
+    problem::{self, Part, Problem},
+};
+
+tokio::task_local! {
+    static REQUEST_ID: String;
+}
+
+const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// The policy for everything that is no page: nothing may run, load or frame it.
+const CSP: HeaderValue = HeaderValue::from_static(
+    "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+);
+
+/// The id of the request that this task answers.
+pub(super) fn request_id() -> String {
+    REQUEST_ID.try_with(Clone::clone).unwrap_or_default()
+}
+
+/// The outermost layer.
+pub(super) async fn edge(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
+    let id = caller_id(request.headers()).unwrap_or_else(new_id);
+    let route = request
+        .extensions()
+        .get::<MatchedPath>()
+        .map_or("", MatchedPath::as_str);
+    let method = request.method().clone();
+    // The path and the query stay out of the log: they may hold what a client should not have put there.
+    let span = tracing::info_span!("http", %method, route, id);
+    let header = HeaderValue::from_str(&id).ok();
+
+    let answer = async {
+        let begun = tokio::time::Instant::now();
+        let mut response = match host_guard(&app.hosts, &request) {
+            Ok(()) => AssertUnwindSafe(next.run(request))
+                .catch_unwind()
+                .await
+                .unwrap_or_else(|_| {
+                    tracing::error!("a handler panicked");
+                    Problem::internal().into_response()
+                }),
+            Err(problem) => problem.into_response(),
+        };
+        if is_bare_error(&response) {
+            response = dressed(&response);
+        }
+        tracing::debug!(status = response.status().as_u16(), elapsed = ?begun.elapsed(), "answered");
+        response
+    };
+    let mut response = REQUEST_ID.scope(id, answer).instrument(span).await;
+    let headers = response.headers_mut();
+    if let Some(header) = header {
+        headers.insert(X_REQUEST_ID, header);
+    }
+    harden(headers);
+    response
+}
+
+fn new_id() -> String {
+    let mut bytes = [0; 16];
+    OsEntropy.fill(&mut bytes);
+    format!("req_{:032x}", u128::from_be_bytes(bytes))
+}
+
+/// The caller's own id for the request, where it is harmless in a log.
+fn caller_id(headers: &HeaderMap) -> Option<String> {
+    let id = headers.get(X_REQUEST_ID)?.to_str().ok()?;
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+    ((1..=64).contains(&id.len()) && id.bytes().all(plain)).then(|| id.to_owned())
+}
+
+/// Refuses requests that name a host this server does not go by: a page whose name was made to point at this machine
+/// (DNS rebinding) must not reach a server that asks nobody to log in.
+fn host_guard(hosts: &Hosts, request: &Request) -> Result<(), Problem> {
+    let mut named = request.headers().get_all(header::HOST).iter();
+    let host = match request.uri().authority() {
+        Some(authority) => Some(authority.as_str()),
+        None => match named.next() {
+            Some(host) => Some(host.to_str().unwrap_or("?")),
+            None if request.version() == Version::HTTP_11 => {
+                return Err(Problem::at(
+                    &problem::MALFORMED,
+                    Part::Header,
+                    "/host",
+                    "HTTP/1.1 needs it",
+                ));
+            }
+            None => None,
+        },
+    };
+    if named.next().is_some() && request.headers().get_all(header::HOST).iter().count() > 1 {
+        return Err(Problem::at(
+            &problem::MALFORMED,
+            Part::Header,
+            "/host",
+            "expected it once",
+        ));
+    }
+    match (hosts, host) {
+        (Hosts::Any, _) | (_, None) => Ok(()),
+        (Hosts::Known(known), Some(host)) if is_known(known, host) => Ok(()),
+        (Hosts::Known(_), Some(_)) => Err(Problem::at(
+            &problem::UNKNOWN_HOST,
+            Part::Header,
+            "/host",
+            "this server answers to its addresses, to localhost, and to the names it was told",
+        )),
+    }
+}
+
+/// Addresses cannot be rebound, only names can.
+fn is_known(known: &[String], host: &str) -> bool {
+    let name = match host.strip_prefix('[') {
+        Some(rest) => rest.split(']').next().unwrap_or_default(),
+        None => host.rsplit_once(':').map_or(host, |(name, _)| name),
+    };
+    let name = name.trim_end_matches('.');
+    name.eq_ignore_ascii_case("localhost")
+        || name.parse::<IpAddr>().is_ok()
+        || known.iter().any(|known| known.eq_ignore_ascii_case(name))
+}
+
+/// An error that did not come from the table: the router's own 404 and 405, and whatever a library answers.
+fn is_bare_error(response: &Response) -> bool {
+    let status = response.status();
+    (status.is_client_error() || status.is_server_error())
+        && response
+            .headers()
+            .get(header::CONTENT_TYPE)
+            .is_none_or(|kind| kind != problem::MEDIA_TYPE)
+}
+
+fn dressed(bare: &Response) -> Response {
+    let problem = match (bare.status(), bare.headers().get(header::ALLOW)) {
+        (StatusCode::METHOD_NOT_ALLOWED, Some(allow)) => {
+            let allow = allow.to_str().unwrap_or_default();
+            Problem::new(&problem::METHOD, format!("this path takes {allow}"))
+        }
+        (status, _) => Problem::of_status(status),
+    };
+    let mut response = problem.into_response();
+    if let Some(allow) = bare.headers().get(header::ALLOW) {
+        response.headers_mut().insert(header::ALLOW, allow.clone());
+    }
+    response
+}
+
+/// Headers that every answer has; a route may have set stricter or wider ones.
+fn harden(headers: &mut HeaderMap) {
+    for (name, value) in [
+        (
+            header::X_CONTENT_TYPE_OPTIONS,
+            HeaderValue::from_static("nosniff"),
+        ),
+        (header::REFERRER_POLICY, HeaderValue::from_static("no-referrer")),
+        (header::CONTENT_SECURITY_POLICY, CSP),
+        (
+            HeaderName::from_static("cross-origin-resource-policy"),
+            HeaderValue::from_static("same-origin"),
+        ),
+        (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
+    ] {
+        headers.entry(name).or_insert(value);
+    }
+}
+
+/// The answer to a path without a route.
+pub(super) async fn no_route(method: Method) -> Problem {
+    if method == Method::OPTIONS {
+        return Problem::of_status(StatusCode::NOT_FOUND);
+    }
+    Problem::no_route()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_that_was_not_told_is_unknown_and_an_address_is_known() {
+        let known = ["gallery.example".to_owned()];
+        for host in [
+            "localhost",
+            "localhost:8000",
+            "127.0.0.1:1",
+            "[::1]:8000",
+            "[::1]",
+            "GALLERY.example.:443",
+        ] {
+            assert!(is_known(&known, host), "{host}");
+        }
+        for host in [
+            "evil.example",
+            "localhost.evil.example:80",
+            "127.0.0.1.evil.example",
+            "",
+            "[evil]:1",
+            "?",
+        ] {
+            assert!(!is_known(&known, host), "{host}");
+        }
+    }
+}

@@ -1,0 +1,146 @@
+//! A job's events as they are committed (server-sent events).
+
+use std::{convert::Infallible, sync::Arc, time::Duration};
+
+use axum::{
+    extract::State,
+    http::{HeaderValue, StatusCode, header},
+    response::{
+        IntoResponse, Response,
+        sse::{Event as Frame, KeepAlive, Sse},
+    },
+};
+use futures_util::{Stream, StreamExt as _, future};
+use midjourney_core::{
+    clock::Timestamp,
+    error::Chain,
+    gateway::FailureView,
+    id::JobId,
+    job::{Event, Stage},
+};
+use serde::{Deserialize, Serialize};
+
+use super::{
+    App,
+    extract::{ApiPath, ApiQuery, LastEvent},
+    problem::Problem,
+};
+
+/// How often a quiet stream shows that it lives.
+const HEARTBEAT: Duration = Duration::from_secs(15);
+
+/// From where to tell.
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+pub(super) struct EventsQuery {
+    /// Only events after this sequence number. The header `Last-Event-ID` goes before it.
+    #[serde(default)]
+    after: Option<u64>,
+}
+
+/// A committed change of a job.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub(super) struct JobEvent {
+    /// The job.
+    #[schema(value_type = String)]
+    job: JobId,
+    /// 1 for the job's first event, then up by one without gaps.
+    sequence: u64,
+    /// When.
+    #[schema(value_type = String, format = DateTime)]
+    at: Timestamp,
+    /// What: the name of the event.
+    #[schema(example = "job.progress")]
+    kind: &'static str,
+    /// The job's status after it.
+    status: &'static str,
+    /// The job's stage after it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    stage: Option<&'static str>,
+    /// 0 to 100, where known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    progress: Option<u8>,
+    /// Why, for a job that ended without pictures or waits to be tried again.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    failure: Option<FailureView>,
+}
+
+impl JobEvent {
+    fn of(event: &Event) -> Self {
+        Self {
+            job: event.job,
+            sequence: event.sequence,
+            at: event.at,
+            kind: event.kind.name(),
+            status: event.status.name(),
+            stage: event.stage.map(Stage::name),
+            progress: event.progress,
+            failure: event.failure.as_ref().map(FailureView::of),
+        }
+    }
+}
+
+/// Follow a job.
+///
+/// Server-sent events, each with its sequence number as `id` and its kind as `event`, in order and without gaps, to
+/// the one that ends the job. Reconnect with `Last-Event-ID` to go on; 204 says that there will be no more.
+#[utoipa::path(get, path = "/jobs/{id}/events", tag = "jobs",
+    params(
+        ("id" = String, Path, description = "The job's id."),
+        EventsQuery,
+        ("Last-Event-ID" = Option<u64>, Header, description = "The sequence number last seen."),
+    ),
+    responses(
+        (status = 200, description = "The events.", content_type = "text/event-stream", body = JobEvent),
+        (status = 204, description = "The job is over and all was told before."),
+    ),
+)]
+pub(super) async fn events(
+    State(app): State<Arc<App>>,
+    ApiPath(id): ApiPath<JobId>,
+    LastEvent(last): LastEvent,
+    ApiQuery(query): ApiQuery<EventsQuery>,
+) -> Result<Response, Problem> {
+    let after = last.or(query.after).unwrap_or(0);
+    let job = app.gateway.job(id).await?;
+    if job.status().is_final() && job.sequence <= after {
+        // A browser reconnects whenever a stream ends, unless it is told this.
+        return Ok(StatusCode::NO_CONTENT.into_response());
+    }
+    let watch = app.gateway.watch(id, after).await?;
+    let stopping = app.stopping.clone();
+    let frames = watch
+        .into_stream()
+        .take_until(async move { stopping.begun().await })
+        .filter_map(|event| {
+            future::ready(match event {
+                Ok(event) => frame(&event),
+                Err(error) => {
+                    // The reader comes back with the last sequence number it has.
+                    tracing::warn!(error = %Chain(&error), "an event stream broke off");
+                    None
+                }
+            })
+        });
+    Ok(stream(frames))
+}
+
+fn frame(event: &Event) -> Option<Result<Frame, Infallible>> {
+    let frame = Frame::default()
+        .id(event.sequence.to_string())
+        .event(event.kind.name())
+        .json_data(JobEvent::of(event));
+    frame.ok().map(Ok)
+}
+
+fn stream(frames: impl Stream<Item = Result<Frame, Infallible>> + Send + 'static) -> Response {
+    let mut response = Sse::new(frames)
+        .keep_alive(KeepAlive::new().interval(HEARTBEAT))
+        .into_response();
+    let headers = response.headers_mut();
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    // Some proxies hold answers back until they are large.
+    headers.insert("x-accel-buffering", HeaderValue::from_static("no"));
+    response
+}

@@ -1,0 +1,221 @@
+//! Pictures: what is known about them, and their bytes.
+
+use std::sync::Arc;
+
+use axum::{
+    Json,
+    body::Body,
+    extract::State,
+    http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use base64::Engine as _;
+use midjourney_core::{
+    error::Error,
+    gateway::ImageView,
+    id::{ImageId, JobId},
+    job::ImageQuery,
+    page::Cursor,
+};
+use serde::{Deserialize, Serialize};
+
+use super::{
+    App,
+    conditional::{Wanted, matches_etag, wanted},
+    extract::{self, ApiPath, ApiQuery},
+    jobs::ROWS,
+    problem::{self, Problem},
+};
+
+/// The largest picture that is given as text inside JSON.
+const INLINE_LIMIT: u64 = 32 * 1024 * 1024;
+
+/// Which images to list.
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ImagesQuery {
+    /// Only pictures of this job, the grid first, then by index.
+    #[param(value_type = Option<String>)]
+    job: Option<JobId>,
+    /// At most this many, 1 to 200; 50 where nothing is said.
+    #[serde(default, deserialize_with = "extract::limit")]
+    #[param(minimum = 1, maximum = 200)]
+    limit: Option<usize>,
+    /// The `next` of the page before.
+    #[param(value_type = Option<String>)]
+    after: Option<Cursor>,
+}
+
+/// A page of images.
+#[derive(Serialize, utoipa::ToSchema)]
+pub(super) struct ImagePage {
+    /// The images, newest first.
+    images: Vec<ImageView>,
+    /// Give it as `after` for the next page; `null` at the end.
+    #[schema(value_type = Option<String>)]
+    next: Option<Cursor>,
+}
+
+/// How to show an image.
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ImageFormat {
+    /// `base64` adds the bytes as `data`.
+    #[param(value_type = Option<String>)]
+    format: Option<Format>,
+}
+
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Format {
+    Base64,
+}
+
+/// An image, with its bytes where they were asked for.
+#[derive(Serialize, utoipa::ToSchema)]
+pub(super) struct ImageDetail {
+    #[serde(flatten)]
+    image: ImageView,
+    /// The bytes in base64, with `?format=base64`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    data: Option<String>,
+}
+
+/// List images, newest first.
+#[utoipa::path(get, path = "/images", tag = "images", params(ImagesQuery),
+    responses((status = 200, description = "A page of images.", body = ImagePage)))]
+pub(super) async fn list(
+    State(app): State<Arc<App>>,
+    ApiQuery(query): ApiQuery<ImagesQuery>,
+) -> Result<Json<ImagePage>, Problem> {
+    let mut wanted = ImageQuery::newest(query.limit.unwrap_or(ROWS));
+    wanted.job = query.job;
+    wanted.after = query.after;
+    let page = app.gateway.images(&wanted).await?;
+    Ok(Json(ImagePage {
+        images: page.items.iter().map(ImageView::of).collect(),
+        next: page.next,
+    }))
+}
+
+/// Look at what is known about an image.
+#[utoipa::path(get, path = "/images/{id}", tag = "images",
+    params(("id" = String, Path, description = "The image's id."), ImageFormat),
+    responses((status = 200, description = "The image.", body = ImageDetail)))]
+pub(super) async fn get(
+    State(app): State<Arc<App>>,
+    ApiPath(id): ApiPath<ImageId>,
+    ApiQuery(query): ApiQuery<ImageFormat>,
+) -> Result<Json<ImageDetail>, Problem> {
+    let image = app.gateway.image(id).await?;
+    let data = match query.format {
+        None => None,
+        Some(Format::Base64) if image.bytes > INLINE_LIMIT => {
+            let detail =
+                format!("the picture has more than {INLINE_LIMIT} bytes; get /images/{id}/content instead");
+            return Err(Error::field("/format", detail).into());
+        }
+        Some(Format::Base64) => {
+            let bytes = app.gateway.picture_bytes(id).await?;
+            Some(base64::engine::general_purpose::STANDARD.encode(bytes))
+        }
+    };
+    Ok(Json(ImageDetail {
+        image: ImageView::of(&image),
+        data,
+    }))
+}
+
+/// Get the bytes of an image, or a part of them.
+#[utoipa::path(get, path = "/images/{id}/content", tag = "images",
+    params(
+        ("id" = String, Path, description = "The image's id."),
+        ("Range" = Option<String>, Header, description = "One range of bytes, such as `bytes=0-1023`."),
+        ("If-Range" = Option<String>, Header, description = "The `ETag` that the range continues."),
+        ("If-None-Match" = Option<String>, Header, description = "The `ETag` of the copy at hand."),
+    ),
+    responses(
+        (status = 200, description = "The picture.", content_type = "image/png", body = Vec<u8>,
+            headers(("ETag" = String, description = "The SHA-256 of the bytes."))),
+        (status = 206, description = "The part of it that was asked for.", content_type = "image/png", body = Vec<u8>),
+        (status = 304, description = "The copy at hand is good."),
+    ),
+)]
+pub(super) async fn content(
+    State(app): State<Arc<App>>,
+    ApiPath(id): ApiPath<ImageId>,
+    method: Method,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let image = app.gateway.image(id).await?;
+    let etag = format!("\"{}\"", image.digest);
+    let name = image.key.as_str().rsplit('/').next().unwrap_or("image");
+    let common = [
+        (header::ETAG, etag.clone()),
+        (header::ACCEPT_RANGES, "bytes".to_owned()),
+        (
+            header::CACHE_CONTROL,
+            "private, max-age=31536000, immutable".to_owned(),
+        ),
+        (
+            header::CONTENT_SECURITY_POLICY,
+            "default-src 'none'; frame-ancestors 'none'; sandbox".to_owned(),
+        ),
+        (
+            HeaderName::from_static("cross-origin-resource-policy"),
+            "same-site".to_owned(),
+        ),
+    ];
+    if matches_etag(&headers, &etag) {
+        return Ok((StatusCode::NOT_MODIFIED, common).into_response());
+    }
+    let wanted = if method == Method::GET {
+        wanted(&headers, image.bytes, &etag)
+    } else {
+        Wanted::Whole
+    };
+    let (status, range) = match wanted {
+        Wanted::Whole => (StatusCode::OK, None),
+        Wanted::Part(start, end) => (StatusCode::PARTIAL_CONTENT, Some(start..end)),
+        Wanted::Outside => return Ok(outside(image.bytes)),
+    };
+    let length = range
+        .as_ref()
+        .map_or(image.bytes, |range| range.end.saturating_sub(range.start));
+    let span = range.as_ref().map(|range| {
+        let last = range.end.saturating_sub(1);
+        (
+            header::CONTENT_RANGE,
+            format!("bytes {}-{last}/{}", range.start, image.bytes),
+        )
+    });
+    let body = if method == Method::HEAD {
+        Body::empty()
+    } else {
+        Body::from_stream(app.gateway.picture(id, range).await?.body)
+    };
+    let described = [
+        (header::CONTENT_TYPE, image.media_type.mime().to_owned()),
+        (
+            header::CONTENT_DISPOSITION,
+            format!("inline; filename=\"{name}\""),
+        ),
+    ];
+    let mut response = (status, common, described, body).into_response();
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
+    headers.extend(span.and_then(|(name, value)| Some((name, HeaderValue::try_from(value).ok()?))));
+    Ok(response)
+}
+
+fn outside(length: u64) -> Response {
+    let detail = format!("the picture has {length} bytes, counted from 0");
+    let mut response = Problem::new(&problem::RANGE, detail).into_response();
+    let value = HeaderValue::try_from(format!("bytes */{length}")).ok();
+    response
+        .headers_mut()
+        .extend(value.map(|value| (header::CONTENT_RANGE, value)));
+    response
+}

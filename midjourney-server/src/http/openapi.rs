@@ -1,0 +1,54 @@
+//! The description of the interface (OpenAPI 3.1), gathered from the handlers.
+
+use utoipa::{
+    OpenApi as _,
+    openapi::{ContentBuilder, OpenApi, Ref, RefOr, ResponseBuilder, path::PathItem},
+};
+
+use super::{events::JobEvent, problem};
+
+#[derive(utoipa::OpenApi)]
+#[openapi(
+    info(
+        title = "Midjourney gateway",
+        description = "Durable jobs over Midjourney upstreams. Ask for pictures, get job ids at once, follow them to \
+                       the stored files. Errors are problems as RFC 9457 has them, with a stable `code`.",
+        license(name = "MIT OR Apache-2.0", identifier = "MIT OR Apache-2.0"),
+    ),
+    tags(
+        (name = "jobs", description = "Ask for pictures and follow the work."),
+        (name = "images", description = "The pictures and their files."),
+        (name = "prompts", description = "The prompt language."),
+        (name = "system", description = "The server itself."),
+    ),
+    components(schemas(problem::Document<'_>, JobEvent)),
+)]
+struct Head;
+
+/// What is not gathered from handlers.
+pub(super) fn head() -> OpenApi {
+    let mut head = Head::openapi();
+    env!("CARGO_PKG_VERSION").clone_into(&mut head.info.version);
+    head
+}
+
+/// The whole, with the answer that every operation can give: a problem.
+pub(super) fn finish(mut api: OpenApi) -> OpenApi {
+    let content = ContentBuilder::new()
+        .schema(Some(Ref::from_schema_name("Problem")))
+        .build();
+    let problem = ResponseBuilder::new()
+        .description("It was not done; the problem tells why.")
+        .content(problem::MEDIA_TYPE, content)
+        .build();
+    for item in api.paths.paths.values_mut() {
+        let PathItem { get, post, .. } = item;
+        for operation in [get, post].into_iter().flatten() {
+            operation
+                .responses
+                .responses
+                .insert("default".to_owned(), RefOr::T(problem.clone()));
+        }
+    }
+    api
+}

@@ -1,0 +1,216 @@
+//! Sockets: accepting, limits of time and number, and an orderly end.
+
+use std::{
+    io,
+    net::{SocketAddr, TcpListener},
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use axum::Router;
+use axum_server::{Handle, accept::Accept};
+use futures_util::future::try_join_all;
+use tokio::{
+    net::TcpSocket,
+    sync::{OwnedSemaphorePermit, Semaphore, watch},
+};
+use tower::Service;
+
+/// How many connections may wait to be accepted.
+const BACKLOG: u32 = 1024;
+
+/// The most bytes of a request's line and headers.
+const HEAD_LIMIT: usize = 32 * 1024;
+
+/// Tells that the server is going down, so that waits and event streams end by themselves. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Stopping(Arc<watch::Sender<bool>>);
+
+impl Default for Stopping {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Stopping {
+    /// Nothing is going down yet.
+    pub fn new() -> Self {
+        Self(Arc::new(watch::Sender::new(false)))
+    }
+
+    /// Begins the end. Calling it again changes nothing.
+    pub fn begin(&self) {
+        self.0.send_replace(true);
+    }
+
+    /// Whether the end has begun.
+    pub fn has_begun(&self) -> bool {
+        *self.0.borrow()
+    }
+
+    /// Returns once the end has begun.
+    ///
+    /// **Cancel safety:** dropping the future only ends the wait.
+    pub async fn begun(&self) {
+        // The sender lives in `self`, so waiting cannot fail.
+        drop(self.0.subscribe().wait_for(|begun| *begun).await);
+    }
+}
+
+/// Limits of the sockets.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ServeOptions {
+    /// How long a connection may take to send the head of a request, counted from its opening or from the end of the
+    /// request before. Default 10 s.
+    pub head_time: Duration,
+    /// How many connections may be open at once over all listeners; more are closed as they come. Default 4,096.
+    pub connections: usize,
+    /// How long requests under way may take once the end has begun. Default 10 s.
+    pub grace: Duration,
+}
+
+impl Default for ServeOptions {
+    fn default() -> Self {
+        Self {
+            head_time: Duration::from_secs(10),
+            connections: 4096,
+            grace: Duration::from_secs(10),
+        }
+    }
+}
+
+impl ServeOptions {
+    /// The same, with requests under way given this long once the end has begun.
+    pub const fn with_grace(mut self, grace: Duration) -> Self {
+        self.grace = grace;
+        self
+    }
+
+    /// The same, with heads of requests given this long.
+    pub const fn with_head_time(mut self, head_time: Duration) -> Self {
+        self.head_time = head_time;
+        self
+    }
+
+    /// The same, with this many connections at once.
+    pub const fn with_connections(mut self, connections: usize) -> Self {
+        self.connections = connections;
+        self
+    }
+}
+
+/// Opens a socket that listens on `address`. Must be called within a tokio runtime.
+///
+/// **Errors:** the operating system's, such as "address in use".
+pub fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv4() {
+        TcpSocket::new_v4()
+    } else {
+        TcpSocket::new_v6()
+    }?;
+    // On Windows this would let two servers share a port.
+    #[cfg(unix)]
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)?.into_std()
+}
+
+/// Serves `router` on all `listeners` until `stopping` begins; then takes no new connections, lets requests under way
+/// end within the grace, and returns.
+///
+/// Give the same `stopping` to [`HttpOptions`](super::HttpOptions), or event streams will use up the whole grace.
+///
+/// **Errors:** a listener that cannot be used. **Cancel safety:** dropping the future closes the listeners; requests
+/// under way go on as long as the runtime does.
+pub async fn serve(
+    router: Router,
+    listeners: Vec<TcpListener>,
+    options: ServeOptions,
+    stopping: Stopping,
+) -> io::Result<()> {
+    let cap = Cap(Arc::new(Semaphore::new(
+        options.connections.min(Semaphore::MAX_PERMITS),
+    )));
+    let mut servers = Vec::with_capacity(listeners.len());
+    let mut handles = Vec::with_capacity(listeners.len());
+    for listener in listeners {
+        let handle = Handle::new();
+        let mut server = axum_server::from_tcp(listener)?
+            .acceptor(cap.clone())
+            .handle(handle.clone())
+            .first_request_timeout(options.head_time)
+            .accept_error_handler(|_, error| tracing::debug!(%error, "a connection was not taken"));
+        let http = server.http_builder();
+        http.http1()
+            .keep_alive(true)
+            .header_read_timeout(options.head_time)
+            .max_buf_size(HEAD_LIMIT);
+        http.http2()
+            .max_concurrent_streams(128)
+            .max_header_list_size(32 * 1024)
+            .keep_alive_interval(Some(Duration::from_secs(30)))
+            .keep_alive_timeout(Duration::from_secs(20));
+        handles.push(handle);
+        servers.push(server.serve(router.clone().into_make_service()));
+    }
+    let end = async {
+        stopping.begun().await;
+        for handle in &handles {
+            handle.graceful_shutdown(Some(options.grace));
+        }
+        std::future::pending::<()>().await;
+    };
+    tokio::select! {
+        served = try_join_all(servers) => served.map(drop),
+        () = end => Ok(()),
+    }
+}
+
+/// Lets only so many connections in.
+#[derive(Clone, Debug)]
+struct Cap(Arc<Semaphore>);
+
+impl<I, S> Accept<I, S> for Cap {
+    type Stream = I;
+    type Service = Admitted<S>;
+    type Future = std::future::Ready<io::Result<(I, Admitted<S>)>>;
+
+    fn accept(&self, stream: I, service: S) -> Self::Future {
+        let admitted = Arc::clone(&self.0)
+            .try_acquire_owned()
+            .map(|permit| {
+                (
+                    stream,
+                    Admitted {
+                        service,
+                        _permit: Arc::new(permit),
+                    },
+                )
+            })
+            .map_err(|_| io::Error::other("as many connections as may be are open"));
+        std::future::ready(admitted)
+    }
+}
+
+/// A connection's service; gives its place back when the connection ends.
+#[derive(Clone, Debug)]
+struct Admitted<S> {
+    service: S,
+    _permit: Arc<OwnedSemaphorePermit>,
+}
+
+impl<R, S: Service<R>> Service<R> for Admitted<S> {
+    type Response = S::Response;
+    type Error = S::Error;
+    type Future = S::Future;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.service.poll_ready(context)
+    }
+
+    fn call(&mut self, request: R) -> S::Future {
+        self.service.call(request)
+    }
+}
