@@ -10,7 +10,7 @@ use midjourney_core::{
     job::{Job, JobQuery},
 };
 use serde_json::{Map, Value, json};
-use tokio::sync::Mutex;
+use tokio::{sync::Mutex, time::timeout};
 use tracing::{info, warn};
 
 use crate::{
@@ -98,6 +98,10 @@ impl Desk {
 
     /// Opens the gateway and starts the engine, so that jobs of earlier sessions go on.
     pub(crate) async fn warm_up(&self) {
+        // The client may have come and gone within the same breath.
+        if matches!(*self.state.lock().await, State::Over) {
+            return;
+        }
         if let Err(failure) = self.office().await {
             error::not_open(&failure);
         }
@@ -105,7 +109,11 @@ impl Desk {
 
     /// Stops the engine. Jobs that are under way are taken up by the next process.
     pub(crate) async fn close(&self, limit: Duration) {
-        let state = std::mem::replace(&mut *self.state.lock().await, State::Over);
+        // An opening that is still under way holds the lock, for as long as a busy database lets it wait.
+        let Ok(mut state) = timeout(limit, self.state.lock()).await else {
+            return;
+        };
+        let state = std::mem::replace(&mut *state, State::Over);
         if let State::Open(office) = state
             && let Some(engine) = office.engine.lock().await.take()
             && !engine.shutdown(limit).await

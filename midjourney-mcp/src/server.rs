@@ -112,6 +112,9 @@ impl ServerHandler for Server {
         _: Option<PaginatedRequestParams>,
         _: RequestContext<RoleServer>,
     ) -> Result<ListToolsResult, ErrorData> {
+        // Clients of the newer protocol do not greet: this is the first that is heard of them.
+        let desk = Arc::clone(&self.desk);
+        tokio::spawn(async move { desk.warm_up().await });
         Ok(ListToolsResult::with_all_items(all().to_vec()).with_ttl_ms(LISTS_TTL_MS))
     }
 
@@ -242,22 +245,22 @@ fn object(value: Value) -> JsonObject {
 }
 
 /// The SDK's form of an answer, without its picture and then without its links where it would be too large.
-fn in_bounds(mut answer: Answer) -> CallToolResult {
-    let full = result(answer.clone());
-    if fits(&full) {
-        return full;
+fn in_bounds(answer: Answer) -> CallToolResult {
+    let mut result = result(answer);
+    if fits(&result) {
+        return result;
     }
-    if answer.picture.take().is_some() {
-        answer
-            .text
-            .push_str("\nThe picture was left out: the result would have been too large. Call show.");
+    result
+        .content
+        .retain(|block| !matches!(block, ContentBlock::Image(_)));
+    let why = "The picture was left out: the result would have been too large. Call show.";
+    result.content.push(ContentBlock::text(why));
+    if !fits(&result) {
+        result
+            .content
+            .retain(|block| matches!(block, ContentBlock::Text(_)));
     }
-    let bare = result(answer.clone());
-    if fits(&bare) {
-        return bare;
-    }
-    answer.links.clear();
-    result(answer)
+    result
 }
 
 fn fits(result: &CallToolResult) -> bool {

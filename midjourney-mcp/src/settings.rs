@@ -1,28 +1,19 @@
 //! The configuration and the data directory of this process, and the gateway made of them.
 
-use std::{
-    path::{Path, PathBuf},
-    sync::Arc,
-};
+use std::path::PathBuf;
 
 use async_trait::async_trait;
-use etcetera::{AppStrategy as _, AppStrategyArgs};
+use etcetera::BaseStrategy as _;
 use midjourney_core::{
-    accounts::Accounts,
-    client::simulator::{Simulator, SimulatorOptions},
-    clock::{Clock, OsEntropy, SystemClock},
     config::{Config, Environment, Origin, Source, UpstreamKind},
-    engine::{EngineConfig, Parts},
     error::Chain,
-    gateway::{Gateway, PromptRules},
-    job::{AccountName, Policy},
 };
-use midjourney_storage::{
-    fs::LocalImageStore,
-    sqlite::{SqliteJobStore, SqliteOptions},
-};
+use midjourney_storage::assemble;
 
 use crate::open::{OpenError, OpenGateway, Opened};
+
+/// The name of our folder in the platform's directories.
+const FOLDER: &str = "midjourney";
 
 /// What was said on the command line.
 #[derive(Clone, Debug, Default)]
@@ -53,7 +44,9 @@ impl Settings {
     pub fn load(flags: &Flags, environment: &Environment) -> Result<Self, OpenError> {
         let source = match &flags.config {
             Some(path) => Some(Source::read(path)),
-            None => platform().and_then(|folders| Source::find([folders.config_dir()]).transpose()),
+            None => {
+                platform().and_then(|folders| Source::find([folders.config_dir().join(FOLDER)]).transpose())
+            }
         };
         let source = source
             .transpose()
@@ -64,7 +57,7 @@ impl Settings {
             .data_dir
             .clone()
             .or_else(|| config.data_dir.clone())
-            .or_else(|| platform().map(|folders| folders.data_dir()))
+            .or_else(|| platform().map(|folders| folders.data_dir().join(FOLDER)))
             .ok_or_else(|| OpenError::new("no folder for data is known; set MIDJOURNEY_DATA_DIR"))?;
         Ok(Self { config, data_dir })
     }
@@ -87,13 +80,8 @@ impl Settings {
     }
 }
 
-fn platform() -> Option<impl etcetera::AppStrategy> {
-    etcetera::choose_app_strategy(AppStrategyArgs {
-        top_level_domain: String::new(),
-        author: String::new(),
-        app_name: "midjourney".to_owned(),
-    })
-    .ok()
+fn platform() -> Option<impl etcetera::BaseStrategy> {
+    etcetera::choose_base_strategy().ok()
 }
 
 /// Opens the gateway that the settings describe, read anew each time.
@@ -132,41 +120,10 @@ impl OpenGateway for FromSettings {
 
     async fn open(&self) -> Result<Opened, OpenError> {
         let settings = Settings::load(&self.flags, &(self.environment)())?;
-        assemble(&settings.config, &settings.data_dir).await
+        let assembled = assemble(&settings.config, &settings.data_dir)
+            .await
+            .map_err(|error| OpenError::new(Chain(&error).to_string()).with_source(error))?;
+        let images = std::path::absolute(&assembled.images).unwrap_or(assembled.images);
+        Ok(Opened::new(assembled.gateway, Some(assembled.engine)).with_images_dir(Some(images)))
     }
-}
-
-/// Puts the gateway together.
-async fn assemble(config: &Config, data_dir: &Path) -> Result<Opened, OpenError> {
-    if config.upstream.kind != UpstreamKind::Simulator {
-        return Err(OpenError::new(format!(
-            "upstream.kind: this program was built without {}",
-            config.upstream.kind.as_str()
-        )));
-    }
-    let account = AccountName::new(config.upstream.account_name());
-    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    let simulator = Simulator::new(Arc::clone(&clock), SimulatorOptions::default());
-    let images_dir = config.images_dir(data_dir);
-    let jobs = SqliteJobStore::open(config.database_path(data_dir), SqliteOptions::default())
-        .await
-        .map_err(|error| OpenError::new(Chain(&error).to_string()).with_source(error))?;
-    let images = LocalImageStore::open(&images_dir)
-        .await
-        .map_err(|error| OpenError::new(Chain(&error).to_string()).with_source(error))?;
-    let parts = Parts {
-        jobs: Arc::new(jobs),
-        images: Arc::new(images),
-        accounts: Accounts::single(account, Arc::new(simulator)),
-        clock,
-        entropy: Arc::new(OsEntropy),
-        policy: Policy::default(),
-        callback: None,
-    };
-    let engine = EngineConfig::new(config.engine.concurrency, config.engine.lease);
-    let images_dir = std::path::absolute(&images_dir).unwrap_or(images_dir);
-    Ok(
-        Opened::new(Gateway::new(parts, PromptRules::default()), Some(engine))
-            .with_images_dir(Some(images_dir)),
-    )
 }

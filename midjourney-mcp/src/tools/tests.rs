@@ -1,3 +1,4 @@
+use proptest::prelude::*;
 use serde_json::json;
 
 use super::*;
@@ -178,5 +179,45 @@ fn descriptions_fit_what_clients_keep() {
         assert!(tool.description.len() < 2_000, "{}", tool.name);
         let schema = (tool.input)();
         assert_eq!(schema["additionalProperties"], json!(false), "{}", tool.name);
+    }
+}
+
+fn any_json() -> impl Strategy<Value = Value> {
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        any::<i64>().prop_map(Value::from),
+        any::<f64>().prop_map(Value::from),
+        any::<String>().prop_map(Value::from),
+        "(job|bat|c1)_[0-9a-f]{30,34}".prop_map(Value::from),
+        "[0-9. nij-]{0,9}".prop_map(Value::from),
+    ];
+    leaf.prop_recursive(2, 8, 4, |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
+            prop::collection::btree_map(any::<String>(), inner, 0..4).prop_map(|map| json!(map)),
+        ]
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2_000))]
+
+    #[test]
+    fn any_arguments_are_read_or_refused_in_few_words(
+        tool in 0..all().len(),
+        values in prop::collection::vec((0..12_usize, any_json()), 0..6),
+    ) {
+        let names = [
+            "prompt", "version", "wait_seconds", "idempotency_key", "job_id", "index", "size", "status", "limit",
+            "after", "", "extra/~",
+        ];
+        let arguments = values.into_iter().map(|(name, value)| (names[name].to_owned(), value)).collect();
+        if let Err(wrong) = Call::read(&all()[tool], &arguments) {
+            prop_assert!(!wrong.is_empty());
+            for field in wrong {
+                prop_assert!(field.pointer.starts_with('/') && field.detail.len() < 600, "{field:?}");
+            }
+        }
     }
 }

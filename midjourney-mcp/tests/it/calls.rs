@@ -1,13 +1,17 @@
 //! What the tools do.
 
 use std::{
-    sync::atomic::{AtomicBool, Ordering},
-    time::{Duration, Instant},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
 };
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use midjourney_mcp::open::{OpenError, OpenGateway, Opened};
 use serde_json::{Value, json};
+use tokio::time::Instant;
 
 use crate::session::{Memory, Session, blocks, text};
 
@@ -226,8 +230,8 @@ async fn lists_page_and_filter() {
 
 #[tokio::test]
 async fn a_caller_that_gives_up_ends_its_wait_and_not_the_job() {
-    let memory = Memory::drawing(64, Duration::from_secs(2));
-    let mut session = Session::local(memory.clone());
+    let memory: Arc<dyn OpenGateway> = Memory::drawing(64, Duration::from_secs(2));
+    let mut session = Session::local(Arc::clone(&memory));
     session.greet().await;
     let id = session
         .start(
@@ -289,8 +293,8 @@ async fn a_gateway_that_cannot_be_opened_is_told_and_tried_again() {
             Err(OpenError::new("server.port: `x` is no number\nsecond line").with_source("secret"))
         }
     }
-    let opener = std::sync::Arc::new(Broken(AtomicBool::new(false)));
-    let mut session = Session::local(opener.clone());
+    let opener = Arc::new(Broken(AtomicBool::new(false)));
+    let mut session = Session::local(Arc::<Broken>::clone(&opener));
     let greeting = session.greet().await;
     assert!(
         greeting["result"]["instructions"]
@@ -305,4 +309,22 @@ async fn a_gateway_that_cannot_be_opened_is_told_and_tried_again() {
     );
     opener.0.store(true, Ordering::SeqCst);
     session.good("list_jobs", json!({})).await;
+}
+
+#[tokio::test]
+async fn a_panic_is_an_answer_and_the_server_lives() {
+    #[derive(Debug)]
+    struct Panics;
+    #[async_trait::async_trait]
+    impl OpenGateway for Panics {
+        async fn open(&self) -> Result<Opened, OpenError> {
+            panic!("on purpose")
+        }
+    }
+    let mut session = Session::local(Arc::new(Panics));
+    session.greet().await;
+    for _ in 0..2 {
+        let said = session.bad("list_jobs", json!({}), "internal").await;
+        assert!(!said.contains("on purpose"), "{said}");
+    }
 }

@@ -1,9 +1,9 @@
 //! The program itself: its standard streams, its start and its end.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde_json::json;
-use tokio::io::AsyncReadExt as _;
+use tokio::{io::AsyncReadExt as _, time::Instant};
 
 use crate::session::{Session, blocks, command, text};
 
@@ -160,5 +160,27 @@ async fn a_signal_ends_it_in_order() {
     assert!(
         status.success() && begun.elapsed() < Duration::from_secs(2),
         "{status}"
+    );
+}
+
+#[tokio::test]
+async fn two_programs_share_one_data_directory() {
+    let data = tempfile::tempdir().unwrap();
+    let mut one = Session::process(data.path(), &[]);
+    let mut two = Session::process(data.path(), &[]);
+    one.greet().await;
+    two.greet().await;
+    let wish = json!({"prompt": "a {red, blue} fox", "wait_seconds": 0, "idempotency_key": "shared"});
+    let first = one.good("imagine", wish.clone()).await;
+    let second = two.good("imagine", wish).await;
+    assert_eq!(first["batch_id"], second["batch_id"]);
+    let done = two.good("wait", json!({"job_id": first["batch_id"]})).await;
+    assert_eq!(done["status"], "completed", "{done}");
+    assert_eq!(
+        one.good("list_jobs", json!({})).await["jobs"]
+            .as_array()
+            .unwrap()
+            .len(),
+        2
     );
 }
