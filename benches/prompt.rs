@@ -21,7 +21,12 @@ fn prompts(c: &mut Criterion) {
     }
     // The worst inputs known: time per byte must stay that of the plain ones.
     let mut group = c.benchmark_group("prompt/hostile");
-    for (name, unit) in [("braces", "{"), ("weights", "::"), ("dashes", "--"), ("typed_dashes", "—")] {
+    for (name, unit) in [
+        ("braces", "{"),
+        ("weights", "::"),
+        ("dashes", "--"),
+        ("typed_dashes", "—"),
+    ] {
         let text = unit.repeat(100_000 / unit.len());
         group.throughput(Throughput::Bytes(text.len() as u64));
         group.bench_function(name, |b| b.iter(|| Prompt::parse(black_box(&text))));

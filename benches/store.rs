@@ -1,7 +1,10 @@
 //! What the SQLite store takes in and hands out, each job on disk before it counts.
 
 use std::{
-    sync::{Arc, atomic::{AtomicI64, Ordering}},
+    sync::{
+        Arc,
+        atomic::{AtomicI64, Ordering},
+    },
     time::Duration,
 };
 
@@ -30,13 +33,18 @@ fn account() -> AccountName {
 
 fn new_job() -> NewJobs {
     let now = tick();
-    let job = NewJob::new(JobId::new(now, &OsEntropy), JobRequest::imagine("a red fox in the snow --ar 3:2 --v 7"));
+    let job = NewJob::new(
+        JobId::new(now, &OsEntropy),
+        JobRequest::imagine("a red fox in the snow --ar 3:2 --v 7"),
+    );
     NewJobs::new(Owner::local(), account(), vec![job], now)
 }
 
 async fn fresh() -> (Arc<dyn JobStore>, TempDir) {
     let folder = TempDir::new().unwrap();
-    let store = SqliteJobStore::open(&folder.path().join("jobs.db")).await.unwrap();
+    let store = SqliteJobStore::open(&folder.path().join("jobs.db"))
+        .await
+        .unwrap();
     (Arc::new(store), folder)
 }
 
@@ -48,7 +56,10 @@ fn inserts(c: &mut Criterion) {
         group.throughput(Throughput::Elements(callers as u64));
         group.bench_function(format!("{callers}_callers"), |b| {
             b.to_async(&runtime).iter(|| async {
-                join_all((0..callers).map(|_| store.insert(new_job()))).await.into_iter().for_each(|done| drop(done.unwrap()));
+                join_all((0..callers).map(|_| store.insert(new_job())))
+                    .await
+                    .into_iter()
+                    .for_each(|done| drop(done.unwrap()));
             });
         });
     }
@@ -73,7 +84,8 @@ fn cycles(c: &mut Criterion) {
                         for claimed in store.claim(claim).await.unwrap() {
                             let mut life = claimed.job.life.clone();
                             life.due = None;
-                            let commit = Commit::new(&claimed.job, life, None, tick()).under(claimed.lease, LeaseEnd::Release);
+                            let commit = Commit::new(&claimed.job, life, None, tick())
+                                .under(claimed.lease, LeaseEnd::Release);
                             store.commit(commit).await.unwrap();
                         }
                     }))
@@ -89,7 +101,10 @@ fn cycles(c: &mut Criterion) {
 /// A page of fifty among a thousand jobs and among a million (`MIDJOURNEY_BENCH_JOBS` changes the larger number).
 fn lists(c: &mut Criterion) {
     let runtime = Runtime::new().unwrap();
-    let most = std::env::var("MIDJOURNEY_BENCH_JOBS").ok().and_then(|n| n.parse().ok()).unwrap_or(100_000_usize);
+    let most = std::env::var("MIDJOURNEY_BENCH_JOBS")
+        .ok()
+        .and_then(|n| n.parse().ok())
+        .unwrap_or(100_000_usize);
     let mut group = c.benchmark_group("store/list_50");
     for jobs in [1_000, most] {
         let (store, _folder) = runtime.block_on(fresh());
@@ -110,7 +125,8 @@ fn lists(c: &mut Criterion) {
         deep.after = middle;
         for (name, query) in [("newest", newest), ("deep", deep)] {
             group.bench_function(format!("{name}_of_{jobs}"), |b| {
-                b.to_async(&runtime).iter(|| async { store.list(&query).await.unwrap() });
+                b.to_async(&runtime)
+                    .iter(|| async { store.list(&query).await.unwrap() });
             });
         }
     }

@@ -14,7 +14,9 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let gateway = assembled.gateway;
     let engine = gateway.start_engine(assembled.engine);
 
-    let accepted = gateway.imagine(Imagine::new("a red fox in the snow --ar 3:2 --v 7")).await?;
+    let accepted = gateway
+        .imagine(Imagine::new("a red fox in the snow --ar 3:2 --v 7"))
+        .await?;
     for job in accepted.jobs {
         let job = gateway.wait(job.id, Duration::from_secs(60)).await?;
         println!("{} is {}", job.id, job.status().name());

@@ -26,7 +26,8 @@ use midjourney_core::{
 };
 
 /// The smallest GIF there is: one transparent pixel.
-const PIXEL: &[u8] = b"GIF89a\x01\x00\x01\x00\x80\x00\x00\x00\x00\x00\xff\xff\xff!\xf9\x04\x01\x00\x00\x00\x00,\
+const PIXEL: &[u8] =
+    b"GIF89a\x01\x00\x01\x00\x80\x00\x00\x00\x00\x00\xff\xff\xff!\xf9\x04\x01\x00\x00\x00\x00,\
                        \x00\x00\x00\x00\x01\x00\x01\x00\x00\x02\x01D\x00;";
 
 #[derive(Debug, Default)]
@@ -51,7 +52,10 @@ impl MidjourneyClient for PixelStudio {
     fn check(&self, request: &JobRequest, _parent: Option<&ParentTask>) -> Result<(), Failure> {
         match request.action {
             Action::Imagine => Ok(()),
-            _ => Err(Failure::new(FailureKind::Unsupported, "the pixel studio only draws from prompts")),
+            _ => Err(Failure::new(
+                FailureKind::Unsupported,
+                "the pixel studio only draws from prompts",
+            )),
         }
     }
 
@@ -65,7 +69,10 @@ impl MidjourneyClient for PixelStudio {
     async fn reconcile(&self, submission: &Submission) -> Result<Reconciliation, ClientError> {
         let tasks = self.tasks.lock().expect("not poisoned");
         // This list is complete, so what is not on it was surely never accepted.
-        Ok(tasks.get(submission.nonce.as_str()).cloned().map_or(Reconciliation::Absent, Reconciliation::Found))
+        Ok(tasks
+            .get(submission.nonce.as_str())
+            .cloned()
+            .map_or(Reconciliation::Absent, Reconciliation::Found))
     }
 
     async fn status(&self, id: &UpstreamId) -> Result<RemoteStatus, ClientError> {
@@ -104,7 +111,12 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let job = gateway.imagine(Imagine::new("one pixel")).await?.jobs.remove(0);
     let job = gateway.wait(job.id, Duration::from_secs(30)).await?;
     let images = gateway.images(&ImageQuery::of(job.id)).await?.items;
-    println!("{}: {} picture of {} bytes", job.status().name(), images.len(), images[0].bytes);
+    println!(
+        "{}: {} picture of {} bytes",
+        job.status().name(),
+        images.len(),
+        images[0].bytes
+    );
     engine.shutdown(Duration::from_secs(5)).await;
     Ok(())
 }

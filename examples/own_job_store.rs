@@ -18,8 +18,8 @@ use midjourney_core::{
     id::{ImageId, JobId},
     image::Image,
     job::{
-        AccountName, Changes, Claim, Claimed, Commit, Counts, Event, ImageQuery, Insertion, Job, JobQuery, JobStore,
-        Lease, NewJobs, Policy, Position, StoreError,
+        AccountName, Changes, Claim, Claimed, Commit, Counts, Event, ImageQuery, Insertion, Job, JobQuery,
+        JobStore, Lease, NewJobs, Policy, Position, StoreError,
     },
     memory::{MemoryImageStore, MemoryJobStore},
     page::Page,
@@ -46,7 +46,8 @@ impl<S: JobStore> JobStore for Journaled<S> {
     async fn insert(&self, jobs: NewJobs) -> Result<Insertion, StoreError> {
         let insertion = self.store.insert(jobs).await?;
         if let Insertion::Created(jobs) = &insertion {
-            jobs.iter().for_each(|job| self.note(format!("{} accepted", job.id)));
+            jobs.iter()
+                .for_each(|job| self.note(format!("{} accepted", job.id)));
         }
         Ok(insertion)
     }
@@ -54,7 +55,14 @@ impl<S: JobStore> JobStore for Journaled<S> {
     async fn commit(&self, commit: Commit) -> Result<Job, StoreError> {
         let job = self.store.commit(commit).await?;
         // After the commit, never before: the journal tells what is true.
-        self.note(format!("{} {}", job.id, job.life.state.stage().map_or(job.status().name(), |stage| stage.name())));
+        self.note(format!(
+            "{} {}",
+            job.id,
+            job.life
+                .state
+                .stage()
+                .map_or(job.status().name(), |stage| stage.name())
+        ));
         Ok(job)
     }
 
@@ -118,7 +126,10 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let simulator = Simulator::new(Arc::clone(&clock), SimulatorOptions::default());
     let gateway = Gateway::new(
         Parts {
-            jobs: Arc::new(Journaled { store: MemoryJobStore::new(), journal: Arc::clone(&journal) }),
+            jobs: Arc::new(Journaled {
+                store: MemoryJobStore::new(),
+                journal: Arc::clone(&journal),
+            }),
             images: Arc::new(MemoryImageStore::new()),
             accounts: Accounts::single(AccountName::new("simulator"), Arc::new(simulator)),
             clock,
@@ -129,7 +140,11 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         PromptRules::default(),
     );
     let engine = gateway.start_engine(EngineConfig::default());
-    let job = gateway.imagine(Imagine::new("a paper boat")).await?.jobs.remove(0);
+    let job = gateway
+        .imagine(Imagine::new("a paper boat"))
+        .await?
+        .jobs
+        .remove(0);
     gateway.wait(job.id, Duration::from_secs(60)).await?;
     engine.shutdown(Duration::from_secs(10)).await;
     for line in journal.lock().expect("not poisoned").iter() {

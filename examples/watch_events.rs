@@ -10,7 +10,11 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let assembled = midjourney_storage::assemble(&Config::default(), folder.path()).await?;
     let gateway = assembled.gateway;
     let engine = gateway.start_engine(assembled.engine);
-    let job = gateway.imagine(Imagine::new("a lighthouse at dusk --ar 2:3")).await?.jobs.remove(0);
+    let job = gateway
+        .imagine(Imagine::new("a lighthouse at dusk --ar 2:3"))
+        .await?
+        .jobs
+        .remove(0);
 
     let mut seen = 0;
     let mut first = gateway.watch(job.id, seen).await?;
@@ -27,7 +31,13 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     while let Some(event) = second.next().await? {
         assert_eq!(event.sequence, seen + 1);
         seen = event.sequence;
-        println!("{:>3} {} {} {:?}", event.sequence, event.at, event.kind.name(), event.progress);
+        println!(
+            "{:>3} {} {} {:?}",
+            event.sequence,
+            event.at,
+            event.kind.name(),
+            event.progress
+        );
     }
     engine.shutdown(Duration::from_secs(10)).await;
     Ok(())

@@ -6,7 +6,10 @@
 use std::sync::Arc;
 
 use midjourney_core::{
-    client::MidjourneyClient as _, config::Config, job::IdempotencyKey, page::Cursor,
+    client::MidjourneyClient as _,
+    config::Config,
+    job::IdempotencyKey,
+    page::Cursor,
     prompt::{self, CheckOptions, Prompt, Table},
 };
 
@@ -15,12 +18,18 @@ use midjourney_core::{
 /// # Panics
 /// Where one of that does not hold.
 pub fn prompt(data: &[u8]) {
-    let Ok(text) = std::str::from_utf8(data) else { return };
+    let Ok(text) = std::str::from_utf8(data) else {
+        return;
+    };
     let table = Table::builtin();
     let parsed = Prompt::parse(text);
     assert_eq!(parsed.as_written(), text, "parsing lost something");
     let canonical = parsed.canonical(table);
-    assert_eq!(Prompt::parse(&canonical).canonical(table), canonical, "the canonical form is not stable");
+    assert_eq!(
+        Prompt::parse(&canonical).canonical(table),
+        canonical,
+        "the canonical form is not stable"
+    );
     let report = prompt::check(text, table, &CheckOptions::default());
     if let Ok(valid) = report.into_valid()
         && let Ok(expanded) = valid.expand(40)
@@ -34,7 +43,9 @@ pub fn prompt(data: &[u8]) {
 /// # Panics
 /// Where a cursor does not survive its own text.
 pub fn cursor(data: &[u8]) {
-    let Ok(text) = std::str::from_utf8(data) else { return };
+    let Ok(text) = std::str::from_utf8(data) else {
+        return;
+    };
     if let Ok(cursor) = text.parse::<Cursor>() {
         assert_eq!(cursor.to_string(), text, "a cursor has two spellings");
     }
@@ -48,7 +59,9 @@ pub fn cursor(data: &[u8]) {
 
 /// Any text as a configuration file.
 pub fn config(data: &[u8]) {
-    let Ok(text) = std::str::from_utf8(data) else { return };
+    let Ok(text) = std::str::from_utf8(data) else {
+        return;
+    };
     if let Err(error) = Config::from_yaml(text) {
         drop(error.to_string());
     }

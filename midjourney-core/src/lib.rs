@@ -1,4 +1,4 @@
-//! Durable Midjourney jobs.
+#![doc = include_str!("../README.md")]
 
 pub mod accounts;
 pub mod client;
@@ -13,6 +13,8 @@ pub mod image;
 pub mod job;
 pub mod key;
 pub mod memory;
+#[cfg(feature = "http")]
+pub mod net;
 pub mod page;
 pub mod prompt;
 #[cfg(feature = "testing")]

@@ -36,7 +36,7 @@
 //! # Limits
 //!
 //! Reading takes time in proportion to the length, at any length and nesting. Judging looks at each
-//! variant once, at most [`Table::jobs`] of them, and only at the first when the prompt is longer than
+//! variant once, at most [`Table::jobs`] of them, and at none when the prompt is longer than
 //! [`Table::characters`]; it keeps at most 200 findings.
 
 mod check;
@@ -47,7 +47,6 @@ mod params;
 mod parse;
 mod render;
 mod table;
-mod table_reader;
 mod template;
 mod value;
 

@@ -1,5 +1,5 @@
-//! Conformance suites, fakes and fault injectors (feature `testing`). Outside the rules of
-//! versions, never in a shipped binary.
+//! Conformance suites, fakes and fault injectors (feature `testing`). No promise about versions,
+//! never in a shipped binary.
 //!
 //! - Suites say what a trait means, one named test per case, each on a fresh subject:
 //!   [`job_store_suite!`](crate::job_store_suite), [`image_store_suite!`](crate::image_store_suite),
@@ -56,20 +56,20 @@ pub type Case<S> = (&'static str, fn(S) -> Pin<Box<dyn Future<Output = ()> + Sen
 /// # }
 /// ```
 ///
-/// Attributes before the argument go to every test: `job_store_suite!(#[ignore = "needs a server"] fresh)`.
+/// Attributes after it go to every test: `job_store_suite!(fresh; #[ignore = "needs a server"])`.
 /// The calling crate needs `tokio` with `macros` and `rt-multi-thread`.
 #[macro_export]
 macro_rules! job_store_suite {
-    ($(#[$attribute:meta])* $fresh:expr) => {
-        $crate::__job_store_cases! { tests job_store [$(#[$attribute])*] $fresh }
+    ($fresh:expr $(; $(#[$attribute:meta])+)?) => {
+        $crate::__job_store_cases! { tests job_store [$($(#[$attribute])+)?] $fresh }
     };
 }
 
 /// The same as [`job_store_suite!`](crate::job_store_suite) for an [`ImageStore`](crate::image::ImageStore).
 #[macro_export]
 macro_rules! image_store_suite {
-    ($(#[$attribute:meta])* $fresh:expr) => {
-        $crate::__image_store_cases! { tests image_store [$(#[$attribute])*] $fresh }
+    ($fresh:expr $(; $(#[$attribute:meta])+)?) => {
+        $crate::__image_store_cases! { tests image_store [$($(#[$attribute])+)?] $fresh }
     };
 }
 
@@ -77,16 +77,16 @@ macro_rules! image_store_suite {
 /// key: [`NAME`](key_provider::NAME) with the value [`SECRET`](key_provider::SECRET).
 #[macro_export]
 macro_rules! key_provider_suite {
-    ($(#[$attribute:meta])* $fresh:expr) => {
-        $crate::__key_provider_cases! { tests key_provider [$(#[$attribute])*] $fresh }
+    ($fresh:expr $(; $(#[$attribute:meta])+)?) => {
+        $crate::__key_provider_cases! { tests key_provider [$($(#[$attribute])+)?] $fresh }
     };
 }
 
 /// The same as [`job_store_suite!`](crate::job_store_suite) for an empty [`KeyVault`](crate::key::KeyVault).
 #[macro_export]
 macro_rules! key_vault_suite {
-    ($(#[$attribute:meta])* $fresh:expr) => {
-        $crate::__key_vault_cases! { tests key_vault [$(#[$attribute])*] $fresh }
+    ($fresh:expr $(; $(#[$attribute:meta])+)?) => {
+        $crate::__key_vault_cases! { tests key_vault [$($(#[$attribute])+)?] $fresh }
     };
 }
 

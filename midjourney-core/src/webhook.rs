@@ -1,9 +1,158 @@
-//! stand-in
-#![allow(missing_docs)]
-#[derive(Debug, Clone)]
-pub struct CallbackRegistration;
-impl CallbackRegistration {
-    pub fn url_for(&self, _: crate::id::JobId) -> crate::key::Secret {
-        crate::key::Secret::new("x")
+//! Addresses that an upstream may call back.
+//!
+//! Upstreams of the midjourney-proxy family sign nothing and send no header of ours, so the address itself is the
+//! proof: `<public_url>/<job id>.<hex HMAC-SHA256>`. Whoever knows the address of one job can speak about that job
+//! only, and what it says is a hint: the task is fetched again before anything is believed.
+
+use std::fmt;
+
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use sha2::Sha256;
+
+use crate::{id::JobId, key::Secret};
+
+/// Keeps this use of the secret apart from any other.
+const PURPOSE: &[u8] = b"callback:v1:";
+
+/// Makes and checks callback addresses.
+#[derive(Clone)]
+pub struct CallbackRegistration {
+    public_url: String,
+    secret: Secret,
+    older: Vec<Secret>,
+}
+
+impl fmt::Debug for CallbackRegistration {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CallbackRegistration")
+            .field("public_url", &self.public_url)
+            .finish_non_exhaustive()
     }
+}
+
+impl CallbackRegistration {
+    /// Addresses below `public_url`, which upstreams can reach, proved by `secret`.
+    pub fn new(public_url: impl Into<String>, secret: Secret) -> Self {
+        let mut public_url = public_url.into();
+        public_url.truncate(public_url.trim_end_matches('/').len());
+        Self {
+            public_url,
+            secret,
+            older: Vec::new(),
+        }
+    }
+
+    /// The same, also taking addresses made with an `older` secret, for tasks that still run after a rotation.
+    pub fn also_accepting(mut self, older: Secret) -> Self {
+        self.older.push(older);
+        self
+    }
+
+    /// The address for `job`. Secret: it is all that a caller needs.
+    pub fn url_for(&self, job: JobId) -> Secret {
+        let proof = mac(&self.secret, job).map(|mac| mac.finalize().into_bytes());
+        let digits = proof.iter().flatten().flat_map(|byte| [byte >> 4, byte & 15]);
+        let hex: String = digits
+            .filter_map(|digit| char::from_digit(u32::from(digit), 16))
+            .collect();
+        Secret::new(format!("{}/{job}.{hex}", self.public_url))
+    }
+
+    /// Whether `capability`, the part after the dot, proves an address of `job`. Takes the same time wherever the
+    /// two differ.
+    pub fn verify(&self, job: JobId, capability: &str) -> bool {
+        let Some(claimed) = unhex(capability) else {
+            return false;
+        };
+        std::iter::once(&self.secret)
+            .chain(&self.older)
+            .filter_map(|secret| mac(secret, job))
+            .any(|mac| mac.verify_slice(&claimed).is_ok())
+    }
+
+    /// The job whose address ends in `segment`; `None` unless the proof holds.
+    pub fn job_of(&self, segment: &str) -> Option<JobId> {
+        let (job, capability) = segment.split_once('.')?;
+        let job = job.parse().ok()?;
+        self.verify(job, capability).then_some(job)
+    }
+}
+
+/// `None` never happens: HMAC takes keys of every length.
+fn mac(secret: &Secret, job: JobId) -> Option<Hmac<Sha256>> {
+    let mut mac = Hmac::<Sha256>::new_from_slice(secret.expose().as_bytes()).ok()?;
+    mac.update(PURPOSE);
+    mac.update(job.to_string().as_bytes());
+    Some(mac)
+}
+
+/// 32 bytes from 64 lower-case hex digits, the one spelling there is.
+fn unhex(text: &str) -> Option<[u8; 32]> {
+    if text.len() != 64 || !text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f')) {
+        return None;
+    }
+    let mut bytes = [0; 32];
+    for (n, byte) in bytes.iter_mut().enumerate() {
+        *byte = u8::from_str_radix(text.get(2 * n..2 * n + 2)?, 16).ok()?;
+    }
+    Some(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::{OsEntropy, Timestamp};
+
+    fn registration(secret: &str) -> CallbackRegistration {
+        CallbackRegistration::new("https://gw.example/callbacks/", Secret::new(secret))
+    }
+
+    #[test]
+    fn only_the_address_of_a_job_speaks_for_it() {
+        let registration = registration("canary-secret");
+        let job = JobId::new(Timestamp::from_millis(1), &OsEntropy);
+        let other = JobId::new(Timestamp::from_millis(2), &OsEntropy);
+        let url = registration.url_for(job);
+        let segment = url
+            .expose()
+            .strip_prefix("https://gw.example/callbacks/")
+            .unwrap();
+        assert_eq!(registration.job_of(segment), Some(job));
+        let (_, proof) = segment.split_once('.').unwrap();
+        assert!(registration.verify(job, proof));
+        assert!(!registration.verify(other, proof));
+        let flipped = if proof.starts_with('0') { '1' } else { '0' };
+        for bad in [
+            String::new(),
+            proof.to_uppercase() + "!",
+            proof[1..].to_owned(),
+            format!("{flipped}{}", &proof[1..]),
+            format!("{proof}00"),
+            "é".repeat(32),
+        ] {
+            assert!(!registration.verify(job, &bad), "{bad}");
+            assert_eq!(registration.job_of(&format!("{job}.{bad}")), None);
+        }
+        assert_eq!(registration.job_of(proof), None);
+        assert_eq!(registration.job_of(&format!("{other}.{proof}")), None);
+        assert!(!format!("{registration:?}").contains("canary"));
+    }
+
+    #[test]
+    fn an_older_secret_is_good_for_as_long_as_it_is_named() {
+        let job = JobId::new(Timestamp::from_millis(1), &OsEntropy);
+        let url = registration("old").url_for(job);
+        let segment = url.expose().rsplit('/').next().unwrap();
+        assert_eq!(registration("new").job_of(segment), None);
+        let both = registration("new").also_accepting(Secret::new("old"));
+        assert_eq!(both.job_of(segment), Some(job));
+    }
+
+    /// Addresses are held by upstreams for as long as a task runs: the form must not change by accident.
+    #[test]
+    fn the_form_of_an_address_is_fixed() {
+        let job = "job_019ab3c0d1e27f3a8b4c5d6e7f8091a2".parse().unwrap();
+        assert_eq!(registration("key").url_for(job).expose(), EXPECTED);
+    }
+    const EXPECTED: &str = "https://gw.example/callbacks/job_019ab3c0d1e27f3a8b4c5d6e7f8091a2.0177f7681aef3fbdff1377d06713b4e0492921ee90f7d7545fd1ef8d0289d8a3";
 }

@@ -13,8 +13,17 @@
 )]
 //! | always | [`keys::FixedKeys`]: keys that were read once, such as from the environment |
 
+#[cfg(feature = "assemble")]
+pub mod assemble;
 #[cfg(feature = "fs")]
 pub mod fs;
 pub mod keys;
+#[cfg(feature = "assemble")]
+pub mod settings;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
+
+#[cfg(feature = "assemble")]
+pub use assemble::{AssembleError, Assembled, assemble};
+#[cfg(feature = "assemble")]
+pub use settings::{Settings, SettingsError};

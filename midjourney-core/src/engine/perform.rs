@@ -11,7 +11,7 @@ use crate::{
     error::{Applied, Chain},
     image::Image,
     job::{
-        Claimed, Commit, Input, Job, JobState, Lease, LeaseEnd, Moment, Nonce, Resume, StoreError,
+        Claimed, Commit, Input, Job, JobState, Lease, LeaseEnd, Life, Moment, Nonce, Resume, StoreError,
         Transition, resume, step,
     },
 };
@@ -146,6 +146,7 @@ impl Worker {
     /// Takes the step and commits it, deciding anew whenever somebody else changed the job in between.
     async fn apply(&mut self, input: Input, images: Vec<Image>) -> Next {
         let mut tries = 0;
+        let mut unclear: Option<Life> = None;
         loop {
             let at = Moment {
                 now: self.parts.clock.now(),
@@ -163,7 +164,7 @@ impl Worker {
             // Due at once means: go on under the same lease. Else others may take it up when it is due.
             let go_on = life.due.is_some_and(|due| due <= at.now) && !self.must_stop(&life.state);
             let end = if go_on { LeaseEnd::Keep } else { LeaseEnd::Release };
-            let commit = Commit::new(&self.job, life, event, at.now)
+            let commit = Commit::new(&self.job, life.clone(), event, at.now)
                 .under(self.lease, end)
                 .with_images(images.clone());
             match self.parts.jobs.commit(commit).await {
@@ -172,6 +173,11 @@ impl Worker {
                     return if go_on { Next::GoOn } else { Next::LetGo };
                 }
                 Err(StoreError::Stale(id)) => match self.parts.jobs.load(id).await {
+                    // The commit whose answer was lost did happen: this is its very life, mark and all.
+                    Ok(Some(job)) if unclear.as_ref() == Some(&job.life) => {
+                        self.job = job;
+                        return if go_on { Next::GoOn } else { Next::LetGo };
+                    }
                     Ok(Some(job)) if !job.status().is_final() => self.job = job,
                     Ok(_) => return Next::LetGo,
                     Err(error) => warn!(error = %Chain(&error), "the job could not be read again"),
@@ -181,7 +187,10 @@ impl Worker {
                     return Next::LetGo;
                 }
                 Err(error) => {
-                    warn!(error = %Chain(&error), unclear = error.applied() == Applied::Maybe, "the commit failed");
+                    warn!(error = %Chain(&error), "the commit failed");
+                    if error.applied() == Applied::Maybe {
+                        unclear = Some(life);
+                    }
                     self.pause(tries).await;
                 }
             }

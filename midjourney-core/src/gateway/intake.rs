@@ -32,7 +32,10 @@ impl PromptRules {
 
     /// The rules of `table`, without a plan or a default version, and at most 40 jobs a request.
     pub fn new(table: Table) -> Self {
-        Self { table: Arc::new(table), options: CheckOptions::default().jobs(Self::DEFAULT_JOBS) }
+        Self {
+            table: Arc::new(table),
+            options: CheckOptions::default().jobs(Self::DEFAULT_JOBS),
+        }
     }
 
     /// The same table, judged with `options`.
@@ -163,7 +166,10 @@ impl Gateway {
             Err(_) => Vec::new(),
         };
         let version = options.default_version.as_deref();
-        let jobs = jobs.iter().map(|job| with_version(job, &self.prompts.table, version)).collect();
+        let jobs = jobs
+            .iter()
+            .map(|job| with_version(job, &self.prompts.table, version))
+            .collect();
         Ok(PromptCheck { report, jobs })
     }
 
@@ -173,7 +179,8 @@ impl Gateway {
     /// refuse it; [`ErrorKind::IdempotencyMismatch`]. Nothing is stored or spent then. **Cancel safety:** the jobs are
     /// stored or not, all of them; use a key to find out.
     pub async fn imagine(&self, request: Imagine) -> Result<Accepted, Error> {
-        let PromptCheck { report, jobs, .. } = self.check_prompt(&request.prompt, request.version.as_deref())?;
+        let PromptCheck { report, jobs, .. } =
+            self.check_prompt(&request.prompt, request.version.as_deref())?;
         if !report.is_valid() {
             return Err(Error::prompt(report));
         }
@@ -315,7 +322,13 @@ fn refuse_early(
 
 fn unknown_version(table: &Table, version: &str) -> Error {
     let known: Vec<_> = table.versions.iter().map(|version| version.id.as_str()).collect();
-    Error::field("/version", format!("{version:?} is not a known version; expected one of {}", known.join(", ")))
+    Error::field(
+        "/version",
+        format!(
+            "{version:?} is not a known version; expected one of {}",
+            known.join(", ")
+        ),
+    )
 }
 
 /// The canonical prompt with the version it is to run on, where it names none itself.

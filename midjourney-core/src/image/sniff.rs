@@ -106,6 +106,9 @@ mod tests {
             assert_eq!(sniff(other), None);
         }
         // A cut header tells the kind but no size.
-        assert_eq!(sniff(b"\x89PNG\r\n\x1a\n").map(|s| s.size), Some(None));
+        assert_eq!(
+            sniff(b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR").map(|s| s.size),
+            Some(None)
+        );
     }
 }

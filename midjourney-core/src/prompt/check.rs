@@ -15,7 +15,7 @@ use super::expand::{ExpandedPrompt, ValidPrompt};
 use super::outline::Outline;
 use super::parse::Prompt;
 use super::table::{Plan, Table};
-use super::template::slice;
+use super::template::{is_space, slice};
 
 /// What the judgement depends on beside prompt and table.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -163,16 +163,16 @@ impl Serialize for Report {
 ///
 /// Every variant of its permutation groups is judged, up to the bound on jobs, so that an error that only
 /// one choice makes is found too and shown at that choice. Findings are bounded in number; a prompt that is
-/// too long is refused after a look at its first variant.
+/// too long is refused for that alone.
 pub fn check(source: &str, table: &Table, options: &CheckOptions) -> Report {
     let prompt = Prompt::parse_with(source, table);
     let mut sink = Sink::new(source);
     let short_enough = length(&prompt, table, options, &mut sink);
-    if !short_enough {
-        sink.drop_corrections();
+    if short_enough {
+        command(source, &mut sink);
+        control_characters(source, &mut sink);
+        groups(&prompt, &mut sink);
     }
-    control_characters(source, &mut sink);
-    groups(&prompt, &mut sink);
 
     let permutations = prompt.permutations();
     let most = options.jobs.map_or(table.jobs, |jobs| jobs.min(table.jobs));
@@ -186,6 +186,10 @@ pub fn check(source: &str, table: &Table, options: &CheckOptions) -> Report {
     let mut variants = Vec::new();
     let mut repeat_span = None;
     for number in 0..looked_at {
+        if sink.is_full() {
+            jobs = jobs.max(permutations);
+            break;
+        }
         let variant = prompt.variant(number);
         let outline = Outline::read(&variant.text, &[], table);
         let mut judge = Judge::new(&variant.text, &outline, table, options, permutations);
@@ -243,6 +247,27 @@ fn length(prompt: &Prompt, table: &Table, options: &CheckOptions, sink: &mut Sin
     let finding = Finding::error(Code::TooLong, end..source.len(), message);
     sink.add(finding.allowed(format!("at most {most} characters")));
     false
+}
+
+/// The command of the chat program, pasted along.
+fn command(source: &str, sink: &mut Sink<'_>) {
+    let start = source.len() - source.trim_start_matches(is_space).len();
+    let strip = |text: &str, word: &str| {
+        let head = text
+            .get(..word.len())
+            .filter(|head| head.eq_ignore_ascii_case(word));
+        head.and_then(|head| text.get(head.len()..))
+            .map(|rest| rest.trim_start_matches(is_space).len())
+    };
+    let text = source.get(start..).unwrap_or_default();
+    let Some(left) = strip(text, "/imagine") else {
+        return;
+    };
+    let text = source.get(source.len() - left..).unwrap_or_default();
+    let left = strip(text, "prompt:").unwrap_or(left);
+    let span = start..source.len() - left;
+    let message = "the command would be drawn as part of the text".to_owned();
+    sink.add(Finding::warning(Code::CommandPasted, span.clone(), message).fix(span, ""));
 }
 
 fn control_characters(source: &str, sink: &mut Sink<'_>) {

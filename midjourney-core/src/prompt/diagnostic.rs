@@ -43,6 +43,8 @@ codes! {
     Empty = "empty",
     /// More characters than any upstream takes.
     TooLong = "too_long",
+    /// `/imagine` in front of the prompt.
+    CommandPasted = "command_pasted",
     /// Control characters, read as spaces.
     ControlCharacter = "control_character",
     /// One image alone is no prompt.

@@ -1,9 +1,11 @@
 //! A prompt as it was written.
 
+use std::ops::Range;
+
 use super::outline::Outline;
 use super::render::Canonical;
 use super::table::Table;
-use super::template::{Span, Template, Variant, slice};
+use super::template::{Template, Variant, slice};
 
 /// A prompt, read but not judged. Every text is one; reading never fails and takes time in proportion to
 /// the length.
@@ -15,15 +17,15 @@ pub struct Prompt {
 }
 
 /// A parameter as it stands in the source.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ParamText<'a> {
     /// The name without dashes.
     pub name: &'a str,
     /// The value up to the next parameter; empty for flags.
     pub value: &'a str,
-    /// The first byte, and the one after the last.
-    pub span: (usize, usize),
+    /// Where it stands, dashes included.
+    pub span: Range<usize>,
 }
 
 impl Prompt {
@@ -85,13 +87,10 @@ impl Prompt {
 
     /// Parameters outside groups.
     pub fn params(&self) -> impl Iterator<Item = ParamText<'_>> {
-        self.outline.params.iter().map(|param| {
-            let Span { start, end } = param.span();
-            ParamText {
-                name: slice(&self.source, &param.name),
-                value: slice(&self.source, &param.value),
-                span: (start, end),
-            }
+        self.outline.params.iter().map(|param| ParamText {
+            name: slice(&self.source, &param.name),
+            value: slice(&self.source, &param.value),
+            span: param.span(),
         })
     }
 

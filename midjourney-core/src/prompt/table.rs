@@ -7,6 +7,9 @@
 //! Sources: the official parameter, Version, Draft, Video and plan pages as of September 2026; each parameter
 //! names its own. What only third parties say is marked disputed.
 
+mod cursor;
+pub(super) mod reader;
+
 use std::collections::{BTreeMap, HashMap};
 use std::sync::LazyLock;
 
@@ -14,8 +17,7 @@ use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
-use super::table_reader;
-pub use super::table_reader::TableError;
+pub use self::cursor::TableError;
 
 /// The format of table files this build reads.
 pub const TABLE_SCHEMA: u64 = 1;
@@ -280,12 +282,12 @@ pub struct Table {
     pub requirements: Vec<Requirement>,
     /// Numbers by plan.
     pub plans: BTreeMap<Plan, PlanLimits>,
-    pub(super) names: HashMap<String, usize>,
-    pub(super) json: Json,
+    names: HashMap<String, usize>,
+    json: Json,
 }
 
 static TABLE: LazyLock<Table> =
-    LazyLock::new(|| Table::from_json(BUILTIN).unwrap_or_else(|_| table_reader::nothing()));
+    LazyLock::new(|| Table::from_json(BUILTIN).unwrap_or_else(|_| reader::nothing()));
 
 impl Table {
     /// The table this build was made with.
@@ -306,7 +308,7 @@ impl Table {
             line: error.line(),
             column: error.column(),
         })?;
-        table_reader::read(json)
+        reader::read(json)
     }
 
     /// Lays a merge patch over this table: objects merge, `null` removes, everything else replaces.
@@ -319,8 +321,8 @@ impl Table {
             column: error.column(),
         })?;
         let mut json = self.json.clone();
-        table_reader::merge(&mut json, patch);
-        table_reader::read(json)
+        cursor::merge(&mut json, patch);
+        reader::read(json)
     }
 
     /// The JSON behind the table, to start an override from.

@@ -1,3 +1,9 @@
 //! One binary for all integration tests of the core.
 
+mod crash;
+mod engine;
+mod given;
 mod memory;
+#[cfg(feature = "upstream-midjourney-proxy")]
+mod midjourney_proxy;
+mod suite_bites;

@@ -43,7 +43,10 @@ impl Imitation {
     pub(crate) async fn start() -> Self {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let world = Arc::new(Mutex::new(World { address: Some(address), ..World::default() }));
+        let world = Arc::new(Mutex::new(World {
+            address: Some(address),
+            ..World::default()
+        }));
         let router = Router::new()
             .route("/mj/submit/imagine", post(imagine))
             .route("/mj/submit/action", post(action))
@@ -53,7 +56,11 @@ impl Imitation {
             .route("/pictures/{name}", get(picture))
             .with_state(Arc::clone(&world));
         let server = tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
-        Self { world, address, server }
+        Self {
+            world,
+            address,
+            server,
+        }
     }
 
     pub(crate) fn base_url(&self) -> String {
@@ -81,18 +88,35 @@ type Shared = State<Arc<Mutex<World>>>;
 fn accept(world: &Mutex<World>, body: &Value, prompt: String, singles: usize) -> Json<Value> {
     let state = body["state"].as_str().unwrap_or_default().to_owned();
     let mut world = world.lock().unwrap();
-    world.tasks.push(Task { state, prompt, singles, fetches: 0, cancelled: false });
-    Json(json!({"code": 1, "description": "提交成功", "result": world.tasks.len().to_string(), "properties": {}}))
+    world.tasks.push(Task {
+        state,
+        prompt,
+        singles,
+        fetches: 0,
+        cancelled: false,
+    });
+    Json(
+        json!({"code": 1, "description": "提交成功", "result": world.tasks.len().to_string(), "properties": {}}),
+    )
 }
 
 async fn imagine(State(world): Shared, Json(body): Json<Value>) -> Json<Value> {
-    accept(&world, &body, body["prompt"].as_str().unwrap_or_default().to_owned(), 4)
+    accept(
+        &world,
+        &body,
+        body["prompt"].as_str().unwrap_or_default().to_owned(),
+        4,
+    )
 }
 
 async fn action(State(world): Shared, Json(body): Json<Value>) -> Json<Value> {
     let custom_id = body["customId"].as_str().unwrap_or_default();
     let singles = if custom_id.contains("::upsample") { 1 } else { 4 };
-    let prompt = format!("{} of task {}", custom_id, body["taskId"].as_str().unwrap_or_default());
+    let prompt = format!(
+        "{} of task {}",
+        custom_id,
+        body["taskId"].as_str().unwrap_or_default()
+    );
     accept(&world, &body, prompt, singles)
 }
 
@@ -135,12 +159,18 @@ async fn cancel(State(world): Shared, Path(id): Path<usize>) {
 
 async fn list(State(world): Shared) -> Json<Value> {
     let world = world.lock().unwrap();
-    Json((1..=world.tasks.len()).map(|number| show(&world, number)).collect())
+    Json(
+        (1..=world.tasks.len())
+            .map(|number| show(&world, number))
+            .collect(),
+    )
 }
 
 /// A small picture of its own for every name.
 async fn picture(Path(name): Path<String>) -> ([(&'static str, &'static str); 1], Vec<u8>) {
-    let colour = name.bytes().fold(7_u8, |sum, byte| sum.wrapping_mul(31).wrapping_add(byte));
+    let colour = name
+        .bytes()
+        .fold(7_u8, |sum, byte| sum.wrapping_mul(31).wrapping_add(byte));
     let pixels = image::RgbImage::from_pixel(12, 8, image::Rgb([colour, 255 - colour, name.len() as u8]));
     let mut bytes = std::io::Cursor::new(Vec::new());
     pixels.write_to(&mut bytes, image::ImageFormat::Png).unwrap();

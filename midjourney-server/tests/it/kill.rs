@@ -36,34 +36,53 @@ async fn no_acknowledged_job_is_lost_and_none_is_paid_twice_over_fifty_kills() {
     let acknowledged: Arc<Mutex<HashMap<String, String>>> = Arc::default();
     let number = Arc::new(AtomicU32::new(0));
     let mut seed = 0x9e37_79b9_7f4a_7c15;
+    let client = http();
 
     for _ in 0..ROUNDS {
         let server = home.serve();
         let clients: Vec<_> = (0..CLIENTS)
-            .map(|_| tokio::spawn(submit(server.url.clone(), Arc::clone(&number), Arc::clone(&acknowledged))))
+            .map(|_| {
+                tokio::spawn(submit(
+                    client.clone(),
+                    server.url.clone(),
+                    Arc::clone(&number),
+                    Arc::clone(&acknowledged),
+                ))
+            })
             .collect();
         // The moment of death is the point of the test, not a wait for anything.
         tokio::time::sleep(Duration::from_millis(5 + random(&mut seed) % 116)).await;
         server.kill();
-        for client in clients {
-            client.await.unwrap();
+        for task in clients {
+            task.await.unwrap();
         }
     }
 
     let server = home.serve();
     let acknowledged = acknowledged.lock().unwrap().clone();
-    assert!(acknowledged.len() > 100, "only {} jobs were acknowledged: no load", acknowledged.len());
+    assert!(
+        acknowledged.len() > 100,
+        "only {} jobs were acknowledged: no load",
+        acknowledged.len()
+    );
     let mut ends: HashMap<String, usize> = HashMap::new();
     for (id, prompt) in &acknowledged {
         let job = until(prompt, &format!("{}/jobs/{id}", server.url), 120, settled).await;
         assert!(job["prompt"].as_str().unwrap().starts_with(prompt), "{job}");
-        let end = job["stage"].as_str().or(job["status"].as_str()).unwrap().to_owned();
+        let end = job["stage"]
+            .as_str()
+            .or(job["status"].as_str())
+            .unwrap()
+            .to_owned();
         if end == "completed" {
             assert_eq!(job["images"].as_array().unwrap().len(), 5, "{job}");
             for image in job["images"].as_array().unwrap() {
                 let url = format!("{}/images/{}/content", server.url, image["id"].as_str().unwrap());
-                let bytes = http().get(url).send().await.unwrap().bytes().await.unwrap();
-                let digest: String = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+                let bytes = client.get(url).send().await.unwrap().bytes().await.unwrap();
+                let digest: String = Sha256::digest(&bytes)
+                    .iter()
+                    .map(|byte| format!("{byte:02x}"))
+                    .collect();
                 assert_eq!(image["sha256"], digest, "{image}");
             }
         }
@@ -72,20 +91,35 @@ async fn no_acknowledged_job_is_lost_and_none_is_paid_twice_over_fifty_kills() {
     let paid = imitation.paid();
     let twice: Vec<_> = paid.iter().filter(|(_, count)| **count > 1).collect();
     assert!(twice.is_empty(), "paid twice: {twice:?}");
-    println!("{ROUNDS} kills, {} jobs acknowledged, {} tasks paid, ends: {ends:?}", acknowledged.len(), paid.len());
+    println!(
+        "{ROUNDS} kills, {} jobs acknowledged, {} tasks paid, ends: {ends:?}",
+        acknowledged.len(),
+        paid.len()
+    );
 }
 
 /// Over, or waiting for evidence that a kill in the middle of a submit took away.
 fn settled(job: &Value) -> bool {
-    matches!(job["status"].as_str(), Some("completed" | "failed" | "cancelled" | "expired"))
-        || job["stage"] == "submit_unknown"
+    matches!(
+        job["status"].as_str(),
+        Some("completed" | "failed" | "cancelled" | "expired")
+    ) || job["stage"] == "submit_unknown"
 }
 
-async fn submit(url: String, number: Arc<AtomicU32>, acknowledged: Arc<Mutex<HashMap<String, String>>>) {
-    let client = http();
+async fn submit(
+    client: reqwest::Client,
+    url: String,
+    number: Arc<AtomicU32>,
+    acknowledged: Arc<Mutex<HashMap<String, String>>>,
+) {
     for _ in 0..PER_CLIENT {
         let prompt = format!("fox number {}", number.fetch_add(1, Ordering::Relaxed));
-        let Ok(answer) = client.post(format!("{url}/imagine")).json(&json!({"prompt": prompt})).send().await else {
+        let Ok(answer) = client
+            .post(format!("{url}/imagine"))
+            .json(&json!({"prompt": prompt}))
+            .send()
+            .await
+        else {
             return;
         };
         if answer.status() != 202 {

@@ -56,6 +56,7 @@ impl Home {
             .env_clear()
             .env("PATH", std::env::var_os("PATH").unwrap_or_default())
             .env("HOME", self.folder.path())
+            .env("MIDJOURNEY_API_KEY", "key-of-the-imitation")
             .current_dir(self.folder.path())
             .arg("--config")
             .arg(self.config())
@@ -70,14 +71,24 @@ impl Home {
     /// Starts `midjourney serve` on a free port and waits until it says where it listens.
     pub(crate) fn serve(&self) -> Server {
         let mut command = self.command();
-        command.args(["serve", "--port", "0"]).stdout(Stdio::null()).stderr(Stdio::piped());
+        command
+            .args(["serve", "--port", "0"])
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
         let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
         let mut seen = String::new();
         let url = loop {
-            let Some(Ok(line)) = lines.next() else { panic!("serve ended before it listened:\n{seen}") };
+            let Some(Ok(line)) = lines.next() else {
+                panic!("serve ended before it listened:\n{seen}")
+            };
             if let Some(at) = line.find("http://127.0.0.1:") {
-                break line[at..].split_whitespace().next().unwrap().trim_end_matches('/').to_owned();
+                break line[at..]
+                    .split_whitespace()
+                    .next()
+                    .unwrap()
+                    .trim_end_matches('/')
+                    .to_owned();
             }
             seen.push_str(&line);
             seen.push('\n');
@@ -111,7 +122,11 @@ impl Drop for Server {
 
 #[expect(clippy::disallowed_methods, reason = "a test plays the outside world")]
 pub(crate) fn http() -> reqwest::Client {
-    reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(10)).build().unwrap()
+    reqwest::Client::builder()
+        .no_proxy()
+        .timeout(Duration::from_secs(10))
+        .build()
+        .unwrap()
 }
 
 /// Reads `url` until `enough` says so; the last answer is told when that does not happen in time.

@@ -27,7 +27,9 @@ async fn two_servers_and_a_command_share_one_directory() {
     let mut jobs = Vec::new();
     for number in 0..40 {
         let url = if number % 2 == 0 { &first.url } else { &second.url };
-        let answer = client.post(format!("{url}/imagine")).json(&json!({"prompt": format!("shared {number}")}));
+        let answer = client
+            .post(format!("{url}/imagine"))
+            .json(&json!({"prompt": format!("shared {number}")}));
         let answer = answer.send().await.unwrap();
         assert_eq!(answer.status(), 202);
         let body: Value = answer.json().await.unwrap();
@@ -36,10 +38,19 @@ async fn two_servers_and_a_command_share_one_directory() {
     for (number, id) in jobs.iter().enumerate() {
         // Asked of the other server than the one that took it.
         let url = if number % 2 == 0 { &second.url } else { &first.url };
-        until("completion", &format!("{url}/jobs/{id}"), 60, |job| job["status"] == "completed").await;
+        until("completion", &format!("{url}/jobs/{id}"), 60, |job| {
+            job["status"] == "completed"
+        })
+        .await;
     }
-    let output = tokio::task::spawn_blocking(move || command.wait_with_output().unwrap()).await.unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let output = tokio::task::spawn_blocking(move || command.wait_with_output().unwrap())
+        .await
+        .unwrap();
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
 
     let paid = imitation.paid();
     assert_eq!(paid.len(), 41, "{paid:?}");

@@ -17,6 +17,7 @@ use rusqlite::{Connection, OptionalExtension as _, params};
 
 use super::{
     error::{failed, is_constraint},
+    queries::CLAIMABLE,
     rows::{RawJob, count, int, kind_code, status_code},
     stored::{self, EventBody},
     writer::{Command, Refusal, Tx},
@@ -163,10 +164,7 @@ impl Command for Claim {
         let until = claim.now.saturating_add(claim.lease).as_millis();
         // One walk of the index per account, merged here: together they read at most `limit` rows of each.
         let mut candidates = Vec::new();
-        let mut due = tx.db.prepare_cached(
-            "SELECT wake_at, id, row FROM jobs WHERE account = ?1 AND wake_at <= ?2
-             ORDER BY wake_at, id LIMIT ?3",
-        )?;
+        let mut due = tx.db.prepare_cached(CLAIMABLE)?;
         for account in claim.accounts.iter().collect::<BTreeSet<_>>() {
             let found = due.query_map(params![account.as_str(), now, count(claim.limit)], |row| {
                 Ok((

@@ -33,6 +33,14 @@ pub(super) fn classify(path: &Path, operation: &'static str, applied: Applied, e
     }
 }
 
+/// The same while a file is looked at that may be anybody's: a table or column that is missing is a sign of damage.
+pub(super) fn classify_unknown(path: &Path, operation: &'static str, error: Error) -> StoreError {
+    match error.sqlite_error_code() {
+        Some(ErrorCode::Unknown) => damaged(path, error),
+        _ => classify(path, operation, Applied::No, error),
+    }
+}
+
 /// The database itself failed at `operation`.
 pub(super) fn failed(
     operation: &'static str,

@@ -10,7 +10,7 @@ use rusqlite::{Connection, OptionalExtension as _, params};
 use sha2::{Digest as _, Sha256};
 
 use super::{
-    error::{classify, damaged},
+    error::{classify, classify_unknown, damaged},
     writer::begin,
 };
 
@@ -29,7 +29,7 @@ pub(super) fn newest() -> u32 {
 
 /// Looks whether the database is one of ours, and of a schema that this release can read. Writes nothing.
 pub(super) fn verify(db: &Connection, path: &Path) -> Result<(), StoreError> {
-    let sql = |error| classify(path, OPERATION, Applied::No, error);
+    let sql = |error| classify_unknown(path, OPERATION, error);
     let application: i32 = pragma(db, "application_id").map_err(sql)?;
     if application != APPLICATION_ID {
         return Err(damaged(path, "it is a database of another program"));

@@ -17,7 +17,7 @@ use rusqlite::{Connection, OpenFlags, config::DbConfig};
 
 use super::{
     SqliteOptions,
-    error::{classify, damaged, failed},
+    error::{classify, classify_unknown, damaged, failed},
     migrate,
 };
 
@@ -52,6 +52,7 @@ pub(super) fn open(path: &Path, options: &SqliteOptions) -> Result<Opened, Store
             let reader = connect(path, OpenFlags::SQLITE_OPEN_READ_ONLY, options)?;
             // A reader that finds the rare lock (a recovery) asks again off the async threads.
             reader.busy_timeout(Duration::ZERO)?;
+            reader.execute_batch("PRAGMA cache_size = -8192; PRAGMA query_only = ON;")?;
             Ok(reader)
         })
         .collect::<rusqlite::Result<_>>()
@@ -71,7 +72,7 @@ fn refuse_short(path: &Path, length: u64) -> Result<(), StoreError> {
 /// Looks at the file through a connection that cannot write to it, so that a refused one stays as it is. Not through
 /// `std::fs`: closing a second descriptor would drop the locks that this process holds on the same file.
 fn probe(path: &Path) -> Result<(), StoreError> {
-    let sql = |error| classify(path, OPERATION, Applied::No, error);
+    let sql = |error| classify_unknown(path, OPERATION, error);
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let db = Connection::open_with_flags(path, flags).map_err(sql)?;
     db.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)
@@ -95,6 +96,8 @@ fn connect(path: &Path, access: OpenFlags, options: &SqliteOptions) -> rusqlite:
     let db = Connection::open_with_flags(path, access | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
     db.busy_timeout(options.busy_limit)?;
     db.set_prepared_statement_cache_capacity(64);
+    // Plans depend on the statement alone: else SQLite makes a cached one anew whenever a bound value changes.
+    db.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     db.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false)?;
     db.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
     db.execute_batch("PRAGMA foreign_keys = ON; PRAGMA temp_store = MEMORY; PRAGMA cell_size_check = ON;")?;

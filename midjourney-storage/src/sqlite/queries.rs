@@ -10,6 +10,12 @@ use rusqlite::{Connection, OptionalExtension as _, params};
 
 use super::rows::{EVENT, IMAGE, JOB, RawEvent, RawImage, RawJob, count, int, status_code};
 
+/// What is due on one account, the longest due first.
+pub(super) const CLAIMABLE: &str = "SELECT wake_at, id, row FROM jobs WHERE account = ?1 AND wake_at <= ?2
+     ORDER BY wake_at, id LIMIT ?3";
+
+const NEXT_DUE: &str = "SELECT min(wake_at) FROM jobs WHERE account = ?1 AND wake_at IS NOT NULL";
+
 /// Sorts after every id: blobs compare byte by byte, then by length.
 const END: &[u8] = &[0xff; 17];
 
@@ -22,18 +28,15 @@ pub(super) fn job(db: &Connection, id: JobId) -> rusqlite::Result<Option<RawJob>
 /// The statement behind a list with these filters. Each combination has its own text, so that SQLite plans it for the
 /// index that is made for it.
 pub(super) fn jobs_sql(query: &JobQuery) -> String {
-    let mut sql = format!("SELECT {JOB} FROM jobs WHERE id < ?1");
-    if query.owner.is_some() {
-        sql.push_str(" AND owner = ?2");
-    }
-    if query.status.is_some() {
-        sql.push_str(" AND status = ?3");
-    }
-    if query.batch.is_some() {
-        sql.push_str(" AND batch = ?4");
-    }
-    sql.push_str(" ORDER BY id DESC LIMIT ?5");
-    sql
+    // A batch is small. The plus keeps SQLite from walking a whole owner or status in search of it.
+    let (owner, status) = match query.batch {
+        None => (" AND owner = ?2", " AND status = ?3"),
+        Some(_) => (" AND +owner = ?2", " AND +status = ?3"),
+    };
+    let owner = query.owner.as_ref().map_or("", |_| owner);
+    let status = query.status.map_or("", |_| status);
+    let batch = query.batch.map_or("", |_| " AND batch = ?4");
+    format!("SELECT {JOB} FROM jobs WHERE id < ?1{owner}{status}{batch} ORDER BY id DESC LIMIT ?5")
 }
 
 pub(super) fn jobs(db: &Connection, query: &JobQuery, limit: usize) -> rusqlite::Result<Vec<RawJob>> {
@@ -60,8 +63,7 @@ pub(super) fn jobs(db: &Connection, query: &JobQuery, limit: usize) -> rusqlite:
 }
 
 pub(super) fn next_due(db: &Connection, accounts: &BTreeSet<AccountName>) -> rusqlite::Result<Option<i64>> {
-    let mut earliest =
-        db.prepare_cached("SELECT min(wake_at) FROM jobs WHERE account = ?1 AND wake_at IS NOT NULL")?;
+    let mut earliest = db.prepare_cached(NEXT_DUE)?;
     let mut next: Option<i64> = None;
     for account in accounts {
         let wake: Option<i64> = earliest.query_row([account.as_str()], |row| row.get(0))?;
@@ -182,3 +184,6 @@ pub(super) fn integrity(db: &Connection) -> rusqlite::Result<Vec<String>> {
     }
     Ok(wrong)
 }
+
+#[cfg(test)]
+mod tests;

@@ -415,3 +415,6 @@ fn fail(batch: Vec<Box<dyn Task>>, why: &dyn Fn(&'static str) -> StoreError) {
         task.fail(why);
     }
 }
+
+#[cfg(test)]
+mod tests;

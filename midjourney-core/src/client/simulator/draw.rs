@@ -114,10 +114,11 @@ impl Picture {
 
     /// Doubles the size, where the picture is not at its limits. Another `detail` redraws the small things.
     pub(super) fn enlarge(&mut self, detail: u64) {
-        let pixels = u64::from(self.width) * u64::from(self.height) * 4;
-        if pixels <= MAX_PIXELS && self.width.max(self.height) <= MAX_SIDE / 2 {
-            self.width *= 2;
-            self.height *= 2;
+        let mut larger = self.clone();
+        larger.width = self.width.saturating_mul(2);
+        larger.height = self.height.saturating_mul(2);
+        if larger.fits() {
+            *self = larger;
         }
         self.detail ^= detail;
     }
@@ -137,11 +138,14 @@ impl Picture {
 
     /// The picture at an address; `None` for addresses that this simulator never gave.
     pub(super) fn from_url(url: &str) -> Option<Self> {
-        let picture: Self = unpack(SCHEME, url)?;
-        let fits = picture.width.max(picture.height) <= MAX_SIDE
-            && u64::from(picture.width) * u64::from(picture.height) <= MAX_PIXELS
-            && picture.width.min(picture.height) >= 2;
-        fits.then_some(picture)
+        unpack(SCHEME, url).filter(Self::fits)
+    }
+
+    /// Whether it is of a size that is drawn at all.
+    pub(super) fn fits(&self) -> bool {
+        self.width.max(self.height) <= MAX_SIDE
+            && u64::from(self.width) * u64::from(self.height) <= MAX_PIXELS
+            && self.width.min(self.height) >= 2
     }
 
     /// Draws it and writes it as PNG.

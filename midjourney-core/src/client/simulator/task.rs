@@ -216,7 +216,7 @@ impl Task {
 
     /// The task behind an id; `None` for ids that this simulator never gave.
     pub(super) fn read(id: &UpstreamId) -> Option<Self> {
-        unpack(PREFIX, id.as_str())
+        unpack(PREFIX, id.as_str()).filter(|task: &Self| task.p.fits())
     }
 
     /// How many single pictures it gives.

@@ -85,7 +85,6 @@ pub(super) struct Sink<'a> {
     found: Vec<Diagnostic>,
     dropped: usize,
     errors: bool,
-    correct: bool,
 }
 
 impl<'a> Sink<'a> {
@@ -97,17 +96,16 @@ impl<'a> Sink<'a> {
             found,
             dropped: 0,
             errors: false,
-            correct: true,
         }
-    }
-
-    /// Leaves the corrected texts out, which for long sources would take room out of proportion.
-    pub(super) fn drop_corrections(&mut self) {
-        self.correct = false;
     }
 
     pub(super) fn has_errors(&self) -> bool {
         self.errors
+    }
+
+    /// Whether there are more errors than anybody wants to read.
+    pub(super) fn is_full(&self) -> bool {
+        self.errors && self.found.len() >= 2 * MOST
     }
 
     /// Adds a finding made on a variant, shown where the variant's text comes from.
@@ -121,10 +119,11 @@ impl<'a> Sink<'a> {
         });
         let (mut span, exact) = variant.to_source(&finding.span);
         if !exact {
-            for group in groups {
-                if group.start < span.end && span.start < group.end {
-                    span = span.start.min(group.start)..span.end.max(group.end);
-                }
+            let from = groups.partition_point(|group| group.end <= span.start);
+            let to = groups.partition_point(|group| group.start < span.end);
+            let touched = groups.get(from..to).unwrap_or_default();
+            if let Some((first, last)) = touched.first().zip(touched.last()) {
+                span = span.start.min(first.start)..span.end.max(last.end);
             }
             if let Some(fix) = finding.fix.as_ref().filter(|fix| !fix.span.is_empty()) {
                 span = fix.span.clone();
@@ -160,10 +159,7 @@ impl<'a> Sink<'a> {
             return;
         }
         self.seen.insert(key);
-        let corrected = fix
-            .as_ref()
-            .filter(|_| self.correct)
-            .and_then(|fix| fix.apply(self.source));
+        let corrected = fix.as_ref().and_then(|fix| fix.apply(self.source));
         self.found.push(Diagnostic {
             severity,
             code,

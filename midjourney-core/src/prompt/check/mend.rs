@@ -2,7 +2,7 @@
 
 use crate::prompt::outline::LONGEST_NAME;
 use crate::prompt::table::{Table, ValueKind};
-use crate::prompt::template::Span;
+use crate::prompt::template::{Span, is_space};
 use crate::prompt::value::{Aspect, Number, Value};
 
 /// The parameter a wrong name stands for, with a value when one was glued to it: `ar16:9`, `v=7`, `chaso`.
@@ -150,7 +150,7 @@ pub(super) fn value(kind: ValueKind, text: &str) -> Option<String> {
                 .split(|c: char| {
                     matches!(
                         c,
-                        ':' | 'x' | 'X' | '\u{d7}' | '/' | '-' | '\u{2013}' | ' ' | '\u{2236}'
+                        ':' | 'x' | 'X' | '\u{d7}' | '/' | '-' | '\u{2013}' | ' ' | '\u{2236}' | '\u{ff1a}'
                     )
                 })
                 .filter(|side| !side.is_empty())
@@ -216,10 +216,7 @@ pub(super) fn nearest<'a>(text: &str, known: &[&'a str]) -> Option<&'a str> {
 /// Where a value ends and the words behind it start: `16:9 a red fox`. Words that are switched-on flags in
 /// disguise (`true`) are no text.
 pub(super) fn stray_text(kind: ValueKind, text: &str) -> Option<(usize, Span)> {
-    let words: Vec<(usize, &str)> = text
-        .split_whitespace()
-        .map(|word| (word.as_ptr().addr() - text.as_ptr().addr(), word))
-        .collect();
+    let words = words(text);
     let kept = match kind {
         ValueKind::Flag => 0,
         ValueKind::Integer
@@ -253,4 +250,19 @@ pub(super) fn stray_text(kind: ValueKind, text: &str) -> Option<(usize, Span)> {
         .skip(kept)
         .any(|(_, word)| word.chars().any(char::is_alphabetic));
     (readable && has_letters).then(|| (end, stray.0..text.trim_end().len()))
+}
+
+/// Words and where they start.
+fn words(text: &str) -> Vec<(usize, &str)> {
+    let mut words = Vec::new();
+    let mut rest = text;
+    loop {
+        rest = rest.trim_start_matches(is_space);
+        let (word, behind) = rest.split_at(rest.find(is_space).unwrap_or(rest.len()));
+        if word.is_empty() {
+            return words;
+        }
+        words.push((text.len() - rest.len(), word));
+        rest = behind;
+    }
 }

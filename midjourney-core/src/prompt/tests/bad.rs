@@ -7,6 +7,18 @@ type Row = (Code, &'static str, Range<usize>, Option<&'static str>);
 
 /// What is refused.
 const ERRORS: &[Row] = &[
+    (
+        Code::ValueMalformed,
+        "a fox --ar 16∶ 9",
+        11..18,
+        Some("a fox --ar 16:9"),
+    ),
+    (
+        Code::ValueMalformed,
+        "a fox --ar 16：9",
+        11..17,
+        Some("a fox --ar 16:9"),
+    ),
     (Code::Empty, "", 0..0, None),
     (Code::Empty, "   ", 0..3, None),
     (Code::TextMissing, "https://a.example/1.png", 0..23, None),
@@ -438,6 +450,12 @@ const ERRORS: &[Row] = &[
 
 /// What passes with a word.
 const WARNINGS: &[Row] = &[
+    (
+        Code::CommandPasted,
+        " /imagine prompt: a fox",
+        1..18,
+        Some(" a fox"),
+    ),
     (
         Code::ControlCharacter,
         "a fox\u{0}\u{7} den",

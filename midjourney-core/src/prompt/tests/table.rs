@@ -1,4 +1,4 @@
-use super::super::table_reader::nothing;
+use super::super::table::reader::nothing;
 use super::*;
 
 #[test]

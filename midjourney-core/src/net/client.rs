@@ -1,0 +1,466 @@
+//! The client that all outgoing calls go through.
+
+use std::{fmt, time::Duration};
+
+use bytes::{Bytes, BytesMut};
+use reqwest::{
+    Client, Method, Response,
+    header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, LOCATION},
+};
+use tokio::time::{Instant, timeout_at};
+use url::{Host, Url};
+
+use super::guard::{self, PublicResolver, RefusedUrl, Route};
+use crate::{error::BoxError, image::ByteStream, key::Secret};
+
+/// How many redirects a download follows.
+const MAX_HOPS: usize = 3;
+
+/// How outgoing calls are made.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct OutboundOptions {
+    /// Call addresses that are not public, and any port. For closed networks and tests.
+    pub allow_private: bool,
+    /// An HTTP proxy for all calls; its URL may hold a password. Names are then resolved, and have to be guarded, by
+    /// the proxy. The environment's proxy variables are never used.
+    pub proxy: Option<Secret>,
+    /// What the client calls itself.
+    pub user_agent: String,
+    /// For the connection with its TLS handshake.
+    pub connect_timeout: Duration,
+    /// From the start of a call to the answer's headers.
+    pub headers_timeout: Duration,
+    /// Between two pieces of a download.
+    pub idle_timeout: Duration,
+    /// For a whole call, and for a whole download.
+    pub total_timeout: Duration,
+    /// The longest answer read whole, in bytes. Downloads are bounded by their reader.
+    pub body_limit: usize,
+}
+
+impl Default for OutboundOptions {
+    fn default() -> Self {
+        Self {
+            allow_private: false,
+            proxy: None,
+            user_agent: concat!("midjourney-gateway/", env!("CARGO_PKG_VERSION")).to_owned(),
+            connect_timeout: Duration::from_secs(5),
+            headers_timeout: Duration::from_secs(15),
+            idle_timeout: Duration::from_secs(10),
+            total_timeout: Duration::from_secs(60),
+            body_limit: 8 * 1024 * 1024,
+        }
+    }
+}
+
+impl OutboundOptions {
+    /// The same options, calling private addresses too or not.
+    pub const fn with_allow_private(mut self, allow: bool) -> Self {
+        self.allow_private = allow;
+        self
+    }
+
+    /// The same options, through a proxy or not.
+    pub fn with_proxy(mut self, proxy: Option<Secret>) -> Self {
+        self.proxy = proxy;
+        self
+    }
+}
+
+/// Why a call gave no answer.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum OutboundError {
+    /// The client could not be set up.
+    #[error("the HTTP client could not be set up")]
+    Setup(#[source] BoxError),
+    /// The URL is not one to call. Nothing was sent.
+    #[error("the address may not be called")]
+    Refused(#[source] RefusedUrl),
+    /// There was no connection to send the request on.
+    #[error("no connection could be made")]
+    Connect(#[source] BoxError),
+    /// The request may have been sent; its answer did not come.
+    #[error("the answer was lost")]
+    Lost(#[source] BoxError),
+    /// The request may have been sent; its answer did not come in time.
+    #[error("no answer within the time limit")]
+    TimedOut,
+    /// The answer is longer than the limit.
+    #[error("the answer is longer than {limit} bytes")]
+    TooLarge {
+        /// The limit.
+        limit: usize,
+    },
+    /// A download was sent on once too often.
+    #[error("more than {MAX_HOPS} redirects")]
+    TooManyRedirects,
+}
+
+impl OutboundError {
+    /// Whether the request may have reached the other side.
+    pub const fn may_have_arrived(&self) -> bool {
+        matches!(
+            self,
+            Self::Lost(_) | Self::TimedOut | Self::TooLarge { .. } | Self::TooManyRedirects
+        )
+    }
+}
+
+/// One request.
+#[derive(Clone, Debug)]
+pub struct OutboundRequest {
+    method: Method,
+    url: Url,
+    headers: Vec<(HeaderName, Secret)>,
+    body: Option<Bytes>,
+    time: Option<Duration>,
+}
+
+impl OutboundRequest {
+    /// A GET.
+    pub const fn get(url: Url) -> Self {
+        Self {
+            method: Method::GET,
+            url,
+            headers: Vec::new(),
+            body: None,
+            time: None,
+        }
+    }
+
+    /// A POST of JSON.
+    pub fn post(url: Url, json: impl Into<Bytes>) -> Self {
+        Self {
+            method: Method::POST,
+            body: Some(json.into()),
+            ..Self::get(url)
+        }
+    }
+
+    /// The same request with a header, whose value is kept secret. `name` is lower case.
+    pub fn with_header(mut self, name: &'static str, value: Secret) -> Self {
+        self.headers.push((HeaderName::from_static(name), value));
+        self
+    }
+
+    /// The same request, answered within `time` or not at all. Never longer than the client's own limit.
+    pub const fn within(mut self, time: Duration) -> Self {
+        self.time = Some(time);
+        self
+    }
+}
+
+/// A whole answer.
+#[derive(Clone)]
+pub struct Answer {
+    /// The HTTP status.
+    pub status: u16,
+    headers: HeaderMap,
+    /// The body.
+    pub body: Bytes,
+}
+
+impl Answer {
+    /// A header, where it is text.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name)?.to_str().ok()
+    }
+}
+
+impl fmt::Debug for Answer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // An answer may repeat what was sent to get it.
+        write!(f, "Answer({}, {} bytes)", self.status, self.body.len())
+    }
+}
+
+/// An answer whose body is still to come.
+pub struct Download {
+    /// The HTTP status; never a redirect.
+    pub status: u16,
+    /// The body: bounded in time, not in length.
+    pub body: ByteStream,
+}
+
+impl fmt::Debug for Download {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Download({})", self.status)
+    }
+}
+
+/// The HTTP client. Cheap to clone; clones share their connections.
+#[derive(Clone)]
+pub struct Outbound {
+    open: Client,
+    guarded: Client,
+    trusted: Option<Url>,
+    options: OutboundOptions,
+}
+
+impl fmt::Debug for Outbound {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let origin = self
+            .trusted
+            .as_ref()
+            .map(|url| url.origin().ascii_serialization());
+        f.debug_struct("Outbound")
+            .field("trusted", &origin)
+            .field("options", &self.options)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Outbound {
+    /// A client that calls public addresses only, unless its options say otherwise.
+    ///
+    /// **Errors:** [`OutboundError::Setup`].
+    pub fn new(options: OutboundOptions) -> Result<Self, OutboundError> {
+        Ok(Self {
+            open: build(&options, false)?,
+            guarded: build(&options, true)?,
+            trusted: None,
+            options,
+        })
+    }
+
+    /// The same client, which calls also the origin (scheme, host and port) of `base`, wherever it is. For addresses
+    /// that the operator configured, never for ones that came over the network.
+    pub fn trusting(&self, base: &Url) -> Self {
+        Self {
+            trusted: Some(base.clone()),
+            ..self.clone()
+        }
+    }
+
+    fn route(&self, url: &Url, may_trust: bool) -> Result<&Client, OutboundError> {
+        let trusted = self.trusted.as_ref().filter(|_| may_trust);
+        match guard::check(url, trusted, self.options.allow_private) {
+            Ok(Route::Open) => Ok(&self.open),
+            Ok(Route::Guarded) => Ok(&self.guarded),
+            Err(refused) => Err(OutboundError::Refused(refused)),
+        }
+    }
+
+    /// Sends a request, once, and reads its whole answer. Redirects are answers like others.
+    ///
+    /// **Cancel safety:** the request may have arrived.
+    pub async fn send(&self, request: OutboundRequest) -> Result<Answer, OutboundError> {
+        let total = self.options.total_timeout;
+        let deadline = Instant::now() + request.time.unwrap_or(total).min(total);
+        let client = self.route(&request.url, true)?;
+        let mut sending = client.request(request.method, request.url);
+        for (name, value) in request.headers {
+            let mut value = HeaderValue::from_str(value.expose())
+                .map_err(|_| OutboundError::Setup("a header value holds forbidden characters".into()))?;
+            value.set_sensitive(true);
+            sending = sending.header(name, value);
+        }
+        if let Some(body) = request.body {
+            sending = sending.header(CONTENT_TYPE, "application/json").body(body);
+        }
+        let mut response = self.headers(sending, deadline).await?;
+        let limit = self.options.body_limit;
+        let mut body = BytesMut::new();
+        // An honest length spares the reading.
+        if response
+            .content_length()
+            .is_some_and(|length| usize::try_from(length).is_ok_and(|l| l > limit))
+        {
+            return Err(OutboundError::TooLarge { limit });
+        }
+        while let Some(chunk) = timeout_at(deadline, response.chunk())
+            .await
+            .map_err(|_| OutboundError::TimedOut)?
+            .map_err(lost)?
+        {
+            if body.len() + chunk.len() > limit {
+                return Err(OutboundError::TooLarge { limit });
+            }
+            body.extend_from_slice(&chunk);
+        }
+        Ok(Answer {
+            status: response.status().as_u16(),
+            headers: std::mem::take(response.headers_mut()),
+            body: body.freeze(),
+        })
+    }
+
+    /// Gets `url`, following at most three redirects, each checked like the first address. Carries no credentials.
+    ///
+    /// **Cancel safety:** safe.
+    pub async fn download(&self, url: &str) -> Result<Download, OutboundError> {
+        let deadline = Instant::now() + self.options.total_timeout;
+        let refused = |_| OutboundError::Refused(RefusedUrl::Malformed);
+        let mut url = Url::parse(url).map_err(refused)?;
+        // A stranger's redirect must not reach the trusted origin, which may be an open gateway on this machine.
+        let mut may_trust = true;
+        for _ in 0..=MAX_HOPS {
+            let client = self.route(&url, may_trust)?;
+            let response = self.headers(client.get(url.clone()), deadline).await?;
+            let to = response
+                .headers()
+                .get(LOCATION)
+                .filter(|_| response.status().is_redirection());
+            let Some(to) = to else {
+                return Ok(Download {
+                    status: response.status().as_u16(),
+                    body: self.stream(response, deadline),
+                });
+            };
+            let to = to
+                .to_str()
+                .map_err(|_| OutboundError::Refused(RefusedUrl::Malformed))?;
+            let next = url.join(to).map_err(refused)?;
+            if url.scheme() == "https" && next.scheme() == "http" {
+                return Err(OutboundError::Refused(RefusedUrl::Downgrade));
+            }
+            may_trust &= next.origin() == url.origin();
+            url = next;
+        }
+        Err(OutboundError::TooManyRedirects)
+    }
+
+    async fn headers(
+        &self,
+        request: reqwest::RequestBuilder,
+        deadline: Instant,
+    ) -> Result<Response, OutboundError> {
+        let until = deadline.min(Instant::now() + self.options.headers_timeout);
+        timeout_at(until, request.send())
+            .await
+            .map_err(|_| OutboundError::TimedOut)?
+            .map_err(|error| {
+                if error.is_connect() || error.is_builder() {
+                    OutboundError::Connect(error.without_url().into())
+                } else {
+                    lost(error)
+                }
+            })
+    }
+
+    fn stream(&self, response: Response, deadline: Instant) -> ByteStream {
+        let idle = self.options.idle_timeout;
+        Box::pin(futures_util::stream::try_unfold(
+            response,
+            move |mut response| async move {
+                let until = deadline.min(Instant::now() + idle);
+                let chunk = timeout_at(until, response.chunk())
+                    .await
+                    .map_err(|_| OutboundError::TimedOut)?
+                    .map_err(lost)?;
+                Ok::<_, BoxError>(chunk.map(|chunk| (chunk, response)))
+            },
+        ))
+    }
+}
+
+/// A URL in an error would reach logs, and may hold a signature.
+fn lost(error: reqwest::Error) -> OutboundError {
+    if error.is_timeout() {
+        OutboundError::TimedOut
+    } else {
+        OutboundError::Lost(error.without_url().into())
+    }
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "this is the one place that may build a client"
+)]
+fn build(options: &OutboundOptions, guarded: bool) -> Result<Client, OutboundError> {
+    let setup = |error: reqwest::Error| OutboundError::Setup(error.without_url().into());
+    let mut builder = Client::builder()
+        .user_agent(&options.user_agent)
+        .connect_timeout(options.connect_timeout)
+        .redirect(reqwest::redirect::Policy::none())
+        // A submit costs money: nothing below this layer may send a request again.
+        .retry(reqwest::retry::never())
+        .http1_max_headers(128)
+        .http2_max_header_list_size(64 * 1024)
+        .no_proxy();
+    if let Some(proxy) = &options.proxy {
+        let url = Url::parse(proxy.expose())
+            .map_err(|_| OutboundError::Setup("the outbound proxy is not a URL".into()))?;
+        // A proxy cannot reach what is on this machine, so a trusted origin here is called directly. The guarded
+        // client makes no exception: without its resolver, the proxy is what keeps it out.
+        let custom = move |to: &Url| {
+            let local = match to.host() {
+                Some(Host::Ipv4(address)) => address.is_loopback(),
+                Some(Host::Ipv6(address)) => address.is_loopback(),
+                Some(Host::Domain(name)) => name == "localhost",
+                None => true,
+            };
+            (guarded || !local).then(|| url.clone())
+        };
+        builder = builder.proxy(reqwest::Proxy::custom(custom));
+    } else if guarded {
+        builder = builder.dns_resolver(PublicResolver);
+    }
+    builder.build().map_err(setup)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::net::BlockedAddress;
+
+    #[tokio::test]
+    async fn a_name_that_leads_inside_is_refused_by_type() {
+        let outbound = Outbound::new(OutboundOptions::default()).unwrap();
+        let error = outbound.download("http://localhost/").await.unwrap_err();
+        assert!(BlockedAddress::find(&error).is_some(), "{error:?}");
+        assert!(!error.may_have_arrived());
+        let error = outbound.download("http://127.1/").await.unwrap_err();
+        assert!(BlockedAddress::find(&error).is_some(), "{error:?}");
+        assert!(matches!(
+            outbound.download("nonsense").await,
+            Err(OutboundError::Refused(RefusedUrl::Malformed))
+        ));
+    }
+
+    #[tokio::test]
+    async fn a_configured_proxy_is_asked_and_inside_literals_are_refused_all_the_same() {
+        use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let proxy = format!("http://{}", listener.local_addr().unwrap());
+        let served = tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut head = [0; 4_096];
+            let length = stream.read(&mut head).await.unwrap();
+            stream
+                .write_all(b"HTTP/1.1 204 No Content\r\n\r\n")
+                .await
+                .unwrap();
+            String::from_utf8_lossy(&head[..length]).into_owned()
+        });
+        let options = OutboundOptions::default().with_proxy(Some(Secret::new(proxy)));
+        let outbound = Outbound::new(options).unwrap();
+        let error = outbound.download("http://169.254.169.254/").await.unwrap_err();
+        assert!(BlockedAddress::find(&error).is_some(), "{error:?}");
+        assert_eq!(
+            outbound
+                .download("http://cdn.example/a.png")
+                .await
+                .unwrap()
+                .status,
+            204
+        );
+        assert!(served.await.unwrap().starts_with("GET http://cdn.example/a.png "));
+    }
+
+    #[test]
+    fn no_secret_is_printed() {
+        let options =
+            OutboundOptions::default().with_proxy(Some(Secret::new("http://u:canary@proxy.example:3128")));
+        let outbound = Outbound::new(options).unwrap();
+        assert!(!format!("{outbound:?}").contains("canary"));
+        let request = OutboundRequest::get(Url::parse("https://a.example/").unwrap())
+            .with_header("authorization", Secret::new("canary"));
+        assert!(!format!("{request:?}").contains("canary"));
+        let bad = OutboundOptions::default().with_proxy(Some(Secret::new("canary")));
+        assert!(!format!("{:?}", Outbound::new(bad).unwrap_err()).contains("canary"));
+    }
+}

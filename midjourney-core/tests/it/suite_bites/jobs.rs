@@ -1,0 +1,552 @@
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use midjourney_core::{
+    clock::Timestamp,
+    id::{ImageId, JobId},
+    image::Image,
+    job::{
+        AccountName, Changes, Claim, Claimed, Commit, Counts, Event, ImageQuery, Insertion, Job, JobQuery,
+        JobStore, Lease, LeaseEnd, NewJobs, Owner, Position, StoreError,
+    },
+    memory::MemoryJobStore,
+    page::Page,
+    testing::job_store::CASES,
+};
+use tokio::sync::watch;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fault {
+    AcceptsDuplicateIds,
+    BumpsVersionOnClaim,
+    ClaimsEarly,
+    ClaimsNewestFirst,
+    ClaimsOverTheLimit,
+    ClaimsTwice,
+    CommitsWhatIsUnknown,
+    CountsWrong,
+    DropsAnEvent,
+    DropsProgress,
+    DropsWaits,
+    DuplicatesImages,
+    EpochNeverRises,
+    EventsBackwards,
+    EventsOfNow,
+    ExtendsNothing,
+    ForgetsBatches,
+    ForgetsImages,
+    ForgetsParents,
+    ForgetsTrouble,
+    HandsOutFinished,
+    HeadStuck,
+    HistoryFromStart,
+    HistoryOfAnybody,
+    IgnoresAccounts,
+    IgnoresDigest,
+    IgnoresImageOwner,
+    IgnoresKeys,
+    IgnoresOwner,
+    IgnoresVersion,
+    ImagesById,
+    ImagesOldestFirst,
+    KeepReleases,
+    KeepsImagesOfRefused,
+    KeysOfAllOwners,
+    LeaselessCommitTakesLease,
+    ListsBackwards,
+    ListsByOffset,
+    ListsNothing,
+    LoadsAnybody,
+    LosesUpdated,
+    NeverReclaims,
+    NextDueForgets,
+    NextDueIgnoresLeases,
+    NoCreatedEvent,
+    NoFencing,
+    NoSignal,
+    NotAtomic,
+    PingFails,
+    ReleaseKeeps,
+    ReplaysBlindly,
+    RevivesFinished,
+    SequenceRisesAlways,
+    SkipsEvents,
+    StaleBeforeLost,
+    TrimsTexts,
+}
+
+#[derive(Debug, Default)]
+struct Seen {
+    leases: HashMap<JobId, Lease>,
+    claimed: BTreeSet<JobId>,
+    accounts: Vec<AccountName>,
+    keys: Vec<(Owner, String)>,
+    requests: Vec<Vec<String>>,
+    images: BTreeMap<ImageId, Image>,
+    finished: Vec<Job>,
+}
+
+/// The reference with one thing wrong.
+#[derive(Debug)]
+struct Broken {
+    fault: Fault,
+    inner: MemoryJobStore,
+    seen: Mutex<Seen>,
+    silent: watch::Sender<u64>,
+}
+
+impl Broken {
+    fn new(fault: Fault) -> Self {
+        Self {
+            fault,
+            inner: MemoryJobStore::new(),
+            seen: Mutex::default(),
+            silent: watch::Sender::new(0),
+        }
+    }
+
+    fn has(&self, fault: Fault) -> bool {
+        self.fault == fault
+    }
+
+    fn seen(&self) -> MutexGuard<'_, Seen> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn everything(&self) -> Result<Vec<Job>, StoreError> {
+        Ok(self.inner.list(&JobQuery::newest(200)).await?.items)
+    }
+
+    fn newest_lease(&self, lease: &Lease) -> Lease {
+        self.seen().leases.get(&lease.job).copied().unwrap_or(*lease)
+    }
+
+    /// Lets a lease run out at once.
+    async fn lapse(&self, lease: &Lease, now: Timestamp) -> Result<(), StoreError> {
+        self.inner.extend(lease, now).await.map(drop)
+    }
+}
+
+#[async_trait]
+impl JobStore for Broken {
+    fn backend(&self) -> &'static str {
+        "broken"
+    }
+
+    async fn insert(&self, mut jobs: NewJobs) -> Result<Insertion, StoreError> {
+        self.seen().accounts.push(jobs.account.clone());
+        match self.fault {
+            Fault::IgnoresKeys => jobs.idempotency_key = None,
+            Fault::ForgetsBatches => jobs.batch = None,
+            Fault::ForgetsParents => jobs.jobs.iter_mut().for_each(|job| job.request.parent = None),
+            Fault::TrimsTexts => {
+                for job in &mut jobs.jobs {
+                    job.request.prompt = job.request.prompt.trim().to_owned();
+                }
+            }
+            Fault::KeysOfAllOwners => {
+                if let Some(key) = &jobs.idempotency_key {
+                    let used = (jobs.owner.clone(), key.as_str().to_owned());
+                    let mut seen = self.seen();
+                    if seen
+                        .keys
+                        .iter()
+                        .any(|(owner, key)| *key == used.1 && *owner != used.0)
+                    {
+                        return Ok(Insertion::Mismatch);
+                    }
+                    seen.keys.push(used);
+                }
+            }
+            Fault::ReplaysBlindly => {
+                let prompts: Vec<_> = jobs.jobs.iter().map(|job| job.request.prompt.clone()).collect();
+                let known = self.seen().requests.contains(&prompts);
+                if known {
+                    return Ok(Insertion::Replayed(Vec::new()));
+                }
+                self.seen().requests.push(prompts);
+            }
+            Fault::NotAtomic => {
+                for job in &jobs.jobs {
+                    let one = NewJobs::new(
+                        jobs.owner.clone(),
+                        jobs.account.clone(),
+                        vec![job.clone()],
+                        jobs.now,
+                    );
+                    self.inner.insert(one).await?;
+                }
+                return Ok(Insertion::Created(Vec::new()));
+            }
+            Fault::AcceptsDuplicateIds => {
+                let known: BTreeSet<_> = self.everything().await?.iter().map(|job| job.id).collect();
+                jobs.jobs.retain(|job| !known.contains(&job.id));
+            }
+            _ => {}
+        }
+        let insertion = self.inner.insert(jobs).await?;
+        Ok(match insertion {
+            Insertion::Mismatch if self.has(Fault::IgnoresDigest) => Insertion::Replayed(Vec::new()),
+            other => other,
+        })
+    }
+
+    async fn load(&self, id: JobId) -> Result<Option<Job>, StoreError> {
+        let job = self.inner.load(id).await?;
+        if job.is_none() && self.has(Fault::LoadsAnybody) {
+            return Ok(self.everything().await?.pop());
+        }
+        Ok(job.map(|mut job| {
+            if self.has(Fault::LosesUpdated) {
+                job.updated = job.life.created;
+            }
+            job
+        }))
+    }
+
+    async fn list(&self, query: &JobQuery) -> Result<Page<Job>, StoreError> {
+        let mut query = query.clone();
+        match self.fault {
+            Fault::IgnoresOwner => query.owner = None,
+            Fault::ListsNothing if query.limit == 0 => return Ok(Page::new(Vec::new(), None)),
+            Fault::ListsByOffset => {
+                let offset = query.after.map_or(0, |cursor| u128::from_be_bytes(cursor.key()));
+                query.after = None;
+                let limit = std::mem::replace(&mut query.limit, 200);
+                let all = self.inner.list(&query).await?.items;
+                let rest: Vec<_> = all
+                    .into_iter()
+                    .skip(usize::try_from(offset).unwrap_or(usize::MAX))
+                    .collect();
+                let seen = offset.saturating_add(u128::try_from(limit).unwrap_or(u128::MAX));
+                return Ok(Page::from_probe(rest, limit, |_| seen.to_be_bytes()));
+            }
+            _ => {}
+        }
+        let mut page = self.inner.list(&query).await?;
+        if self.has(Fault::ListsBackwards) {
+            page.items.reverse();
+        }
+        Ok(page)
+    }
+
+    async fn claim(&self, mut claim: Claim) -> Result<Vec<Claimed>, StoreError> {
+        let now = claim.now;
+        match self.fault {
+            Fault::IgnoresAccounts => claim.accounts = self.seen().accounts.clone(),
+            Fault::ClaimsEarly => claim.now = now.saturating_add(Duration::from_millis(1)),
+            Fault::ClaimsOverTheLimit => claim.limit += 1,
+            Fault::ClaimsNewestFirst => {
+                let limit = std::mem::replace(&mut claim.limit, 1000);
+                let mut claimed = self.inner.claim(claim).await?;
+                claimed.sort_by_key(|claimed| std::cmp::Reverse(claimed.job.life.due));
+                for late in claimed.split_off(limit.min(claimed.len())) {
+                    self.lapse(&late.lease, now).await?;
+                }
+                return Ok(claimed);
+            }
+            _ => {}
+        }
+        let mut claimed = self.inner.claim(claim).await?;
+        for claimed in &mut claimed {
+            self.seen().leases.insert(claimed.job.id, claimed.lease);
+            match self.fault {
+                Fault::ClaimsTwice => self.lapse(&claimed.lease, now).await?,
+                Fault::BumpsVersionOnClaim => claimed.job.version += 1,
+                Fault::EpochNeverRises => claimed.lease.epoch = 1,
+                _ => {}
+            }
+        }
+        if self.has(Fault::NeverReclaims) {
+            let mut seen = self.seen();
+            claimed.retain(|claimed| seen.claimed.insert(claimed.job.id));
+        }
+        if self.has(Fault::HandsOutFinished) {
+            let finished = self.seen().finished.clone();
+            claimed.extend(finished.into_iter().map(|job| {
+                let lease = Lease::new(job.id, 99, now);
+                Claimed::new(job, lease)
+            }));
+        }
+        Ok(claimed)
+    }
+
+    async fn extend(&self, lease: &Lease, until: Timestamp) -> Result<Lease, StoreError> {
+        match self.fault {
+            Fault::NoFencing | Fault::EpochNeverRises => {
+                self.inner.extend(&self.newest_lease(lease), until).await
+            }
+            Fault::ExtendsNothing => Ok(Lease::new(lease.job, lease.epoch, until)),
+            _ => self.inner.extend(lease, until).await,
+        }
+    }
+
+    async fn next_due(&self, accounts: &[AccountName]) -> Result<Option<Timestamp>, StoreError> {
+        match self.fault {
+            Fault::IgnoresAccounts => {
+                let all = self.seen().accounts.clone();
+                self.inner.next_due(&all).await
+            }
+            Fault::NextDueIgnoresLeases => Ok(self
+                .everything()
+                .await?
+                .iter()
+                .filter_map(|job| job.life.due)
+                .min()),
+            Fault::NextDueForgets => {
+                let jobs = self.everything().await?;
+                Ok(jobs.iter().map(|job| job.life.due.unwrap_or(job.updated)).max())
+            }
+            _ => self.inner.next_due(accounts).await,
+        }
+    }
+
+    async fn commit(&self, mut commit: Commit) -> Result<Job, StoreError> {
+        let id = commit.job;
+        let Some(now) = self.inner.load(id).await? else {
+            if self.has(Fault::CommitsWhatIsUnknown) {
+                return Err(StoreError::Stale(id));
+            }
+            return Err(StoreError::NoSuchJob(id));
+        };
+        match self.fault {
+            Fault::IgnoresVersion => commit.version = now.version,
+            Fault::NoFencing | Fault::EpochNeverRises => {
+                commit.lease = commit.lease.map(|(lease, end)| (self.newest_lease(&lease), end));
+            }
+            Fault::StaleBeforeLost if commit.version != now.version => return Err(StoreError::Stale(id)),
+            Fault::RevivesFinished if now.status().is_final() && commit.version == now.version => {
+                let mut job = now;
+                job.life = commit.life;
+                return Ok(job);
+            }
+            Fault::ReleaseKeeps => commit.lease = commit.lease.map(|(lease, _)| (lease, LeaseEnd::Keep)),
+            Fault::KeepReleases => commit.lease = commit.lease.map(|(lease, _)| (lease, LeaseEnd::Release)),
+            Fault::LeaselessCommitTakesLease if commit.lease.is_none() => {
+                let held = self.seen().leases.get(&id).copied();
+                commit.lease = held.map(|lease| (lease, LeaseEnd::Release));
+            }
+            Fault::ForgetsImages => commit.images.clear(),
+            Fault::ForgetsTrouble => commit.life.trouble = None,
+            Fault::DropsProgress => commit.event = None,
+            Fault::DropsWaits if commit.event.is_none() => return Ok(now),
+            _ => {}
+        }
+        if self.has(Fault::KeepsImagesOfRefused) || self.has(Fault::DuplicatesImages) {
+            let images = commit.images.iter().map(|image| (image.id, image.clone()));
+            self.seen().images.extend(images);
+        }
+        let quiet = commit.event.is_none();
+        let mut job = self.inner.commit(commit).await?;
+        if job.status().is_final() {
+            self.seen().finished.push(job.clone());
+        }
+        if quiet && self.has(Fault::SequenceRisesAlways) {
+            job.sequence += 1;
+        }
+        Ok(job)
+    }
+
+    async fn history(&self, id: JobId, after: u64, limit: usize) -> Result<Vec<Event>, StoreError> {
+        if self.has(Fault::HistoryOfAnybody) && self.inner.load(id).await?.is_none() {
+            return self.inner.events(Position::START, limit).await;
+        }
+        let after = if self.has(Fault::HistoryFromStart) {
+            0
+        } else {
+            after
+        };
+        let mut events = self.inner.history(id, after, limit).await?;
+        match self.fault {
+            Fault::DropsAnEvent => events.retain(|event| event.sequence != 3),
+            Fault::NoCreatedEvent => events.retain(|event| event.sequence != 1),
+            Fault::EventsOfNow => {
+                let job = self.inner.load(id).await?;
+                for (event, job) in events.iter_mut().zip(job.iter().cycle()) {
+                    event.status = job.status();
+                    event.stage = job.life.state.stage();
+                }
+            }
+            _ => {}
+        }
+        Ok(events)
+    }
+
+    async fn events(&self, after: Position, limit: usize) -> Result<Vec<Event>, StoreError> {
+        let after = match self.fault {
+            Fault::SkipsEvents if after > Position::START => Position::new(after.get() + 1),
+            _ => after,
+        };
+        let mut events = self.inner.events(after, limit).await?;
+        if self.has(Fault::EventsBackwards) {
+            events.sort_by_key(|event| std::cmp::Reverse(event.job));
+        }
+        Ok(events)
+    }
+
+    async fn head(&self) -> Result<Position, StoreError> {
+        if self.has(Fault::HeadStuck) {
+            return Ok(Position::START);
+        }
+        self.inner.head().await
+    }
+
+    async fn image(&self, id: ImageId) -> Result<Option<Image>, StoreError> {
+        if self.has(Fault::KeepsImagesOfRefused) {
+            return Ok(self.seen().images.get(&id).cloned());
+        }
+        let image = self.inner.image(id).await?;
+        if image.is_none() && self.has(Fault::LoadsAnybody) {
+            return Err(StoreError::NoSuchJob(JobId::from_bytes(*id.as_bytes())));
+        }
+        Ok(image)
+    }
+
+    async fn images(&self, query: &ImageQuery) -> Result<Page<Image>, StoreError> {
+        let mut query = query.clone();
+        if self.has(Fault::IgnoresImageOwner) {
+            query.owner = None;
+        }
+        let mut page = self.inner.images(&query).await?;
+        match self.fault {
+            Fault::ImagesById => page.items.sort_by_key(|image| image.id),
+            Fault::ImagesOldestFirst => page.items.reverse(),
+            Fault::DuplicatesImages => {
+                let seen = self.seen();
+                let all = seen.images.values().filter(|image| Some(image.job) == query.job);
+                page.items = all.cloned().collect();
+            }
+            _ => {}
+        }
+        Ok(page)
+    }
+
+    async fn counts(&self) -> Result<Counts, StoreError> {
+        let mut counts = self.inner.counts().await?;
+        if self.has(Fault::CountsWrong) {
+            counts.pending += counts.completed;
+        }
+        Ok(counts)
+    }
+
+    async fn ping(&self) -> Result<(), StoreError> {
+        if self.has(Fault::PingFails) {
+            return Err(StoreError::Full {
+                source: "no room".into(),
+            });
+        }
+        self.inner.ping().await
+    }
+
+    fn changes(&self) -> Changes {
+        if self.has(Fault::NoSignal) {
+            return self.silent.subscribe();
+        }
+        self.inner.changes()
+    }
+}
+
+fn reference() -> Arc<dyn JobStore> {
+    Arc::new(MemoryJobStore::new())
+}
+
+fn broken(fault: Fault) -> Arc<dyn JobStore> {
+    Arc::new(Broken::new(fault))
+}
+
+super::bites! {
+    job_store, reference, broken;
+    duplicate_ids: AcceptsDuplicateIds => [insert_is_all_or_nothing],
+    version_on_claim: BumpsVersionOnClaim => [claim_changes_nothing_a_reader_sees],
+    early_claims: ClaimsEarly => [
+        claim_hands_out_only_what_is_due,
+        a_leased_job_is_claimed_again_only_after_its_lease,
+        a_leased_job_that_is_not_due_stays_put
+    ],
+    newest_first_claims: ClaimsNewestFirst => [claim_takes_the_longest_due_first],
+    claims_over_the_limit: ClaimsOverTheLimit => [claim_respects_its_limit],
+    claims_twice: ClaimsTwice => [claim_is_exclusive],
+    commits_of_unknown_jobs: CommitsWhatIsUnknown => [commit_of_an_unknown_job_is_refused],
+    wrong_counts: CountsWrong => [counts_follow_the_jobs],
+    a_dropped_event: DropsAnEvent => [history_is_in_order_without_gaps],
+    dropped_progress: DropsProgress => [commit_counts_version_and_sequence, changes_rise_after_a_commit],
+    dropped_waits: DropsWaits => [commit_without_an_event_keeps_the_sequence],
+    duplicate_images: DuplicatesImages => [images_are_replaced_by_place],
+    an_epoch_that_never_rises: EpochNeverRises => [a_leased_job_is_claimed_again_only_after_its_lease],
+    events_backwards: EventsBackwards => [events_come_in_the_order_of_commits],
+    events_of_now: EventsOfNow => [events_tell_the_life_after_them],
+    extends_nothing: ExtendsNothing => [
+        extend_makes_a_lease_last,
+        extend_saves_a_lease_that_ran_out_unclaimed,
+        extend_after_a_takeover_is_refused
+    ],
+    forgotten_batches: ForgetsBatches => [insert_keeps_order_and_batch],
+    forgotten_images: ForgetsImages => [images_come_with_their_commit],
+    forgotten_parents: ForgetsParents => [every_request_survives],
+    forgotten_trouble: ForgetsTrouble => [every_state_survives],
+    finished_jobs_handed_out: HandsOutFinished => [a_finished_job_is_never_claimed],
+    a_stuck_head: HeadStuck => [head_is_the_newest_event],
+    history_from_the_start: HistoryFromStart => [history_goes_on_after_a_sequence],
+    history_of_anybody: HistoryOfAnybody => [history_of_an_unknown_job_is_empty],
+    ignored_accounts: IgnoresAccounts => [
+        claim_keeps_to_its_accounts,
+        next_due_looks_at_its_accounts_only
+    ],
+    ignored_digest: IgnoresDigest => [insert_refuses_another_request_under_a_used_key],
+    ignored_image_owner: IgnoresImageOwner => [images_are_listed_by_owner],
+    ignored_keys: IgnoresKeys => [insert_replays_an_equal_request, insert_under_one_key_happens_once],
+    ignored_owner: IgnoresOwner => [
+        list_filters_by_owner_status_and_batch,
+        list_filters_and_pages_together
+    ],
+    ignored_version: IgnoresVersion => [
+        commit_on_an_old_version_is_refused,
+        commit_race_has_one_winner,
+        commit_without_a_lease_outdates_the_holder
+    ],
+    images_by_id: ImagesById => [images_of_a_job_come_in_their_order],
+    images_oldest_first: ImagesOldestFirst => [images_are_listed_newest_first],
+    keep_that_releases: KeepReleases => [a_kept_lease_still_holds_after_a_commit],
+    images_of_refused_commits: KeepsImagesOfRefused => [images_of_a_refused_commit_are_not_kept],
+    keys_of_all_owners: KeysOfAllOwners => [insert_takes_a_key_per_owner],
+    a_commit_that_takes_the_lease: LeaselessCommitTakesLease => [commit_without_a_lease_outdates_the_holder],
+    list_backwards: ListsBackwards => [list_is_newest_first],
+    list_by_offset: ListsByOffset => [list_pages_stay_stable_under_inserts],
+    empty_pages: ListsNothing => [list_limits_are_clamped],
+    anybody_loaded: LoadsAnybody => [load_of_an_unknown_job_is_none, image_lookup_of_an_unknown_id_is_none],
+    a_lost_time: LosesUpdated => [commit_returns_what_load_reads],
+    never_reclaimed: NeverReclaims => [
+        a_leased_job_is_claimed_again_only_after_its_lease,
+        a_released_job_can_be_claimed_at_once
+    ],
+    a_forgetful_next_due: NextDueForgets => [
+        next_due_is_the_earliest_due_time,
+        next_due_skips_what_is_over
+    ],
+    next_due_without_leases: NextDueIgnoresLeases => [next_due_waits_for_the_end_of_a_lease],
+    no_created_event: NoCreatedEvent => [insert_tells_one_created_event],
+    no_fencing: NoFencing => [
+        stale_lease_is_fenced,
+        extend_after_a_takeover_is_refused,
+        random_operations_match_the_reference
+    ],
+    no_signal: NoSignal => [changes_rise_after_an_insert, changes_rise_after_a_commit],
+    an_insert_in_pieces: NotAtomic => [insert_is_all_or_nothing],
+    a_ping_that_fails: PingFails => [ping_of_a_healthy_store_works],
+    release_that_keeps: ReleaseKeeps => [a_released_job_can_be_claimed_at_once],
+    blind_replays: ReplaysBlindly => [insert_without_a_key_never_replays],
+    revived_jobs: RevivesFinished => [a_finished_job_never_changes],
+    sequence_without_event: SequenceRisesAlways => [commit_without_an_event_keeps_the_sequence],
+    skipped_events: SkipsEvents => [events_go_on_without_missing_any],
+    the_wrong_refusal: StaleBeforeLost => [stale_lease_is_fenced],
+    trimmed_texts: TrimsTexts => [odd_texts_survive],
+}
+
+#[test]
+fn every_case_bites() {
+    super::assert_all_bite(CASES, CAUGHT_BY, &["insert_returns_what_load_reads"]);
+}

@@ -1,0 +1,308 @@
+//! What can be typed.
+
+use std::{path::PathBuf, time::Duration};
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use midjourney_core::{
+    id::{BatchId, ImageId, JobId},
+    job::{IdempotencyKey, Status, Strength, UpscaleMode},
+    page::Cursor,
+};
+
+/// Send a prompt, get a durable job, get the images.
+#[derive(Debug, Parser)]
+#[command(name = "midjourney", version, propagate_version = true)]
+pub(super) struct Cli {
+    #[command(subcommand)]
+    pub(super) command: Command,
+    /// The configuration file [default: midjourney.yaml here, else in the platform's configuration directory]
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(super) config: Option<PathBuf>,
+    /// Where jobs and pictures are kept [default: the platform's data directory]
+    #[arg(long, global = true, value_name = "DIR")]
+    pub(super) data_dir: Option<PathBuf>,
+    /// Answer in JSON
+    #[arg(long, global = true)]
+    pub(super) json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Draw from a prompt and wait for the pictures
+    Imagine(ImagineArgs),
+    /// Make one picture of a finished job larger
+    Upscale(UpscaleArgs),
+    /// Draw one picture of a finished job again, differently
+    Variation(VariationArgs),
+    /// List, show, follow and settle jobs
+    #[command(subcommand)]
+    Jobs(JobsCommand),
+    /// List and copy pictures
+    #[command(subcommand)]
+    Images(ImagesCommand),
+    /// Serve the HTTP API
+    Serve(ServeArgs),
+    /// Check the configuration, the storage and the upstream
+    Doctor,
+    /// Print a completion script for a shell
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ImagineArgs {
+    /// The prompt, with parameters such as --ar 3:2 in the same quotes
+    pub(super) prompt: String,
+    /// The version for a prompt that names none, such as 7 or "niji 7"
+    #[arg(long, value_name = "VERSION")]
+    pub(super) model: Option<String>,
+    #[command(flatten)]
+    pub(super) follow: FollowArgs,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct UpscaleArgs {
+    /// The job
+    pub(super) job: JobId,
+    /// Which of its pictures, 1 to 4
+    pub(super) index: u8,
+    /// How
+    #[arg(long, value_enum, default_value_t)]
+    pub(super) mode: Mode,
+    #[command(flatten)]
+    pub(super) follow: FollowArgs,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct VariationArgs {
+    /// The job
+    pub(super) job: JobId,
+    /// Which of its pictures, 1 to 4
+    pub(super) index: u8,
+    /// How far from the original [default: as the upstream does it]
+    #[arg(long, value_enum)]
+    pub(super) strength: Option<Distance>,
+    #[command(flatten)]
+    pub(super) follow: FollowArgs,
+}
+
+#[derive(Clone, Copy, Debug, Default, ValueEnum)]
+pub(super) enum Mode {
+    /// Cut it out of the grid
+    #[default]
+    Cutout,
+    /// Double the size, close to the original
+    Subtle,
+    /// Double the size, with new detail
+    Creative,
+}
+
+impl From<Mode> for UpscaleMode {
+    fn from(mode: Mode) -> Self {
+        match mode {
+            Mode::Cutout => Self::Cutout,
+            Mode::Subtle => Self::Subtle,
+            Mode::Creative => Self::Creative,
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(super) enum Distance {
+    Subtle,
+    Strong,
+}
+
+impl From<Distance> for Strength {
+    fn from(distance: Distance) -> Self {
+        match distance {
+            Distance::Subtle => Self::Subtle,
+            Distance::Strong => Self::Strong,
+        }
+    }
+}
+
+#[derive(Debug, Args)]
+pub(super) struct FollowArgs {
+    /// Answer once the job is on disk, without waiting for the pictures
+    #[arg(long)]
+    pub(super) no_wait: bool,
+    /// How long to wait, such as 90s or 10m; the job goes on after that
+    #[arg(long, value_name = "TIME", value_parser = span, default_value = "30m")]
+    pub(super) timeout: Duration,
+    /// Copy the pictures into this folder
+    #[arg(long, short, value_name = "DIR")]
+    pub(super) output: Option<PathBuf>,
+    /// Repeating the command under the same key returns the same job
+    #[arg(long, value_name = "KEY", value_parser = key)]
+    pub(super) idempotency_key: Option<IdempotencyKey>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum JobsCommand {
+    /// List jobs, newest first
+    List {
+        /// Only jobs of this status
+        #[arg(long)]
+        status: Option<Status>,
+        /// Only jobs of this batch
+        #[arg(long)]
+        batch: Option<BatchId>,
+        /// How many, 1 to 200
+        #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u8).range(1..=200))]
+        limit: u8,
+        /// Go on where the last page ended
+        #[arg(long)]
+        after: Option<Cursor>,
+    },
+    /// Show one job
+    Show {
+        /// The job
+        job: JobId,
+    },
+    /// Wait until a job is over
+    Wait {
+        /// The job
+        job: JobId,
+        /// How long to wait, such as 90s or 10m
+        #[arg(long, value_name = "TIME", value_parser = span, default_value = "30m")]
+        timeout: Duration,
+    },
+    /// Print a job's events as they happen
+    Watch {
+        /// The job
+        job: JobId,
+    },
+    /// Cancel a job
+    Cancel {
+        /// The job
+        job: JobId,
+    },
+    /// Settle a job whose submit was lost
+    Resolve(ResolveArgs),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ResolveArgs {
+    /// The job
+    pub(super) job: JobId,
+    #[command(flatten)]
+    pub(super) decision: Decision,
+}
+
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+pub(super) struct Decision {
+    /// The upstream did accept it, under this id
+    #[arg(long, value_name = "UPSTREAM_ID")]
+    pub(super) adopt: Option<String>,
+    /// Submit it again, knowing that it may be paid twice
+    #[arg(long)]
+    pub(super) resubmit: bool,
+    /// Let it go
+    #[arg(long)]
+    pub(super) give_up: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum ImagesCommand {
+    /// List pictures, newest first
+    List {
+        /// Only pictures of this job
+        #[arg(long)]
+        job: Option<JobId>,
+        /// How many, 1 to 200
+        #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u8).range(1..=200))]
+        limit: u8,
+        /// Go on where the last page ended
+        #[arg(long)]
+        after: Option<Cursor>,
+    },
+    /// Show one picture's facts
+    Show {
+        /// The picture
+        image: ImageId,
+    },
+    /// Copy pictures into a folder; never overwrites
+    Export {
+        /// A picture or a job
+        what: Exported,
+        /// The folder
+        #[arg(long, value_name = "DIR")]
+        to: PathBuf,
+    },
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Exported {
+    Image(ImageId),
+    Job(JobId),
+}
+
+impl std::str::FromStr for Exported {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        text.parse()
+            .map(Self::Image)
+            .or_else(|_| text.parse().map(Self::Job))
+            .map_err(|_: midjourney_core::id::ParseIdError| {
+                "expected an id of the form img_ or job_ followed by 32 hex digits".to_owned()
+            })
+    }
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ServeArgs {
+    /// The address to listen on [default: server.host of the configuration]
+    #[arg(long)]
+    pub(super) host: Option<String>,
+    /// The port; 0 takes any free one [default: server.port of the configuration]
+    #[arg(long)]
+    pub(super) port: Option<u16>,
+}
+
+fn key(text: &str) -> Result<IdempotencyKey, midjourney_core::job::request::InvalidIdempotencyKey> {
+    IdempotencyKey::new(text)
+}
+
+/// `90`, `90s`, `10m` or `2h`.
+fn span(text: &str) -> Result<Duration, String> {
+    let expected = || format!("{text:?} is no time; expected a number with s, m or h, such as 90s or 10m");
+    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let unit = text.get(digits.len()..).ok_or_else(expected)?;
+    let factor = match unit {
+        "" | "s" => 1,
+        "m" => 60,
+        "h" => 3600,
+        _ => return Err(expected()),
+    };
+    let number: u64 = digits.parse().map_err(|_| expected())?;
+    number
+        .checked_mul(factor)
+        .map(Duration::from_secs)
+        .ok_or_else(expected)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn times_take_a_unit_and_nothing_else() {
+        assert_eq!(span("90"), Ok(Duration::from_secs(90)));
+        assert_eq!(span("2h"), Ok(Duration::from_secs(7200)));
+        for wrong in ["", "m", "-1s", "1d", "1.5m", "99999999999999999999h", "5 m", "1µ"] {
+            assert!(span(wrong).is_err(), "{wrong}");
+        }
+    }
+}

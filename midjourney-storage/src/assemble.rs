@@ -1,0 +1,321 @@
+//! Turns a configuration into a gateway. The only place that knows every backend and every upstream.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use midjourney_core::{
+    accounts::Accounts,
+    client::MidjourneyClient,
+    clock::{Clock, OsEntropy, SystemClock},
+    config::{Config, UpstreamKind},
+    engine::{EngineConfig, Parts},
+    error::BoxError,
+    gateway::{Gateway, PromptRules},
+    image::ImageStoreError,
+    job::{AccountName, Policy, StoreError},
+    key::Secret,
+    prompt::{self, CheckOptions, Table, TableError},
+    webhook::CallbackRegistration,
+};
+use secrecy::ExposeSecret as _;
+
+#[cfg(feature = "upstream-midjourney-proxy")]
+use midjourney_core::{
+    config::KeySource,
+    key::{KeyName, KeyProvider},
+};
+
+#[cfg(feature = "upstream-midjourney-proxy")]
+use crate::keys::FixedKeys;
+use crate::{
+    fs::LocalImageStore,
+    sqlite::{SqliteJobStore, SqliteOptions},
+};
+
+/// A gateway and what else its host wants to know.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Assembled {
+    /// The gateway. It works on jobs once its engine is started.
+    pub gateway: Gateway,
+    /// How its engine is to work.
+    pub engine: EngineConfig,
+    /// The job database, for checks that only this backend has.
+    pub jobs: Arc<SqliteJobStore>,
+    /// Where the database is.
+    pub database: PathBuf,
+    /// Where the pictures are.
+    pub images: PathBuf,
+}
+
+/// Why there is no gateway.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum AssembleError {
+    /// This build lacks what the configuration names.
+    #[error(
+        "upstream.kind: {kind} is not in this build; build it with the feature `{feature}`, or choose another"
+    )]
+    NotCompiledIn {
+        /// What was named.
+        kind: &'static str,
+        /// The feature that has it.
+        feature: &'static str,
+    },
+    /// A key that the named upstream needs is not set.
+    #[error("{key} is not set; {mend}")]
+    Missing {
+        /// The configuration key.
+        key: &'static str,
+        /// What to do.
+        mend: &'static str,
+    },
+    /// The data directory cannot be made.
+    #[error(
+        "the data directory {path} cannot be made: set MIDJOURNEY_DATA_DIR to a folder that can be written to"
+    )]
+    DataDirectory {
+        /// The folder.
+        path: PathBuf,
+        /// The cause.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The job database cannot be opened.
+    #[error("the job database cannot be opened")]
+    Jobs(#[from] StoreError),
+    /// The folder of pictures cannot be opened.
+    #[error("the folder of pictures cannot be opened: see storage.path")]
+    Images(#[from] ImageStoreError),
+    /// The prompt table cannot be read.
+    #[error("prompt.table: {path} cannot be read")]
+    TableFile {
+        /// The file.
+        path: PathBuf,
+        /// The cause.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The prompt table is wrong.
+    #[error("prompt.table is not a usable table")]
+    Table(#[from] TableError),
+    /// `prompt.default_version` is no version of the table.
+    #[error("prompt.default_version: {version} is not in the prompt table; expected one of {known}")]
+    DefaultVersion {
+        /// What was set.
+        version: String,
+        /// What there is.
+        known: String,
+    },
+    /// The upstream's client cannot be made.
+    #[error("the upstream's client cannot be made")]
+    Upstream(#[source] BoxError),
+}
+
+/// Opens the stores in `data_dir` and puts a gateway together as `config` says.
+///
+/// **Errors:** each names the configuration key and the mend. Nothing is left half made: what was created before an
+/// error, such as an empty database, is used by the next try.
+pub async fn assemble(config: &Config, data_dir: &Path) -> Result<Assembled, AssembleError> {
+    let prompts = prompt_rules(config).await?;
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let client = client(config, &clock)?;
+    make_private(data_dir).await?;
+    let database = config.database_path(data_dir);
+    let images = config.images_dir(data_dir);
+    let jobs = Arc::new(SqliteJobStore::open(&database, SqliteOptions::default()).await?);
+    let store = LocalImageStore::open(&images).await?;
+    let shared: Arc<SqliteJobStore> = Arc::clone(&jobs);
+    let parts = Parts {
+        jobs: shared,
+        images: Arc::new(store),
+        accounts: Accounts::single(AccountName::new(config.upstream.account_name()), client),
+        clock,
+        entropy: Arc::new(OsEntropy),
+        policy: policy(config),
+        callback: callback(config),
+    };
+    Ok(Assembled {
+        gateway: Gateway::new(parts, prompts),
+        engine: EngineConfig::new(config.engine.concurrency, config.engine.lease),
+        jobs,
+        database,
+        images,
+    })
+}
+
+async fn make_private(folder: &Path) -> Result<(), AssembleError> {
+    let path = folder.to_owned();
+    let made = tokio::task::spawn_blocking(move || {
+        let mut builder = std::fs::DirBuilder::new();
+        builder.recursive(true);
+        #[cfg(unix)]
+        std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+        builder.create(&path)
+    });
+    let failed = |source| AssembleError::DataDirectory {
+        path: folder.to_owned(),
+        source,
+    };
+    made.await
+        .map_err(|error| failed(std::io::Error::other(error)))?
+        .map_err(failed)
+}
+
+async fn prompt_rules(config: &Config) -> Result<PromptRules, AssembleError> {
+    let table = match config.prompt.table.clone() {
+        None => Table::builtin().clone(),
+        Some(path) => {
+            let file = path.clone();
+            let read = tokio::task::spawn_blocking(move || std::fs::read_to_string(file)).await;
+            let failed = |source| AssembleError::TableFile {
+                path: path.clone(),
+                source,
+            };
+            // An operator's file says what differs; the rest stays as built in.
+            let differences = read
+                .map_err(|error| failed(std::io::Error::other(error)))?
+                .map_err(failed)?;
+            Table::builtin().overlay(&differences)?
+        }
+    };
+    let mut options = CheckOptions::default().jobs(u64::from(config.prompt.max_jobs_per_request));
+    if let Some(plan) = config
+        .prompt
+        .plan
+        .and_then(|plan| prompt::Plan::from_name(plan.as_str()))
+    {
+        options = options.plan(plan);
+    }
+    if let Some(version) = &config.prompt.default_version {
+        if table.version(version).is_none() {
+            let known: Vec<_> = table.versions.iter().map(|version| version.id.as_str()).collect();
+            return Err(AssembleError::DefaultVersion {
+                version: version.clone(),
+                known: known.join(", "),
+            });
+        }
+        options = options.default_version(version);
+    }
+    Ok(PromptRules::new(table).with_options(options))
+}
+
+fn policy(config: &Config) -> Policy {
+    let mut policy = Policy::default();
+    policy.queue_limit = config.engine.queue_timeout;
+    policy.run_limit = config.engine.job_timeout;
+    policy.silence_limit = policy.silence_limit.min(config.engine.job_timeout);
+    policy
+}
+
+/// Callbacks need an address that the upstream can reach and a secret that tells its calls from others'.
+fn callback(config: &Config) -> Option<CallbackRegistration> {
+    let url = config.webhook.public_url.as_ref()?;
+    let secret = config.webhook.secret.as_ref()?;
+    Some(CallbackRegistration::new(
+        url.as_str(),
+        Secret::new(secret.expose_secret()),
+    ))
+}
+
+fn client(config: &Config, clock: &Arc<dyn Clock>) -> Result<Arc<dyn MidjourneyClient>, AssembleError> {
+    match config.upstream.kind {
+        UpstreamKind::Simulator => simulator(clock),
+        UpstreamKind::MidjourneyProxy => midjourney_proxy(config, clock),
+        other => Err(AssembleError::NotCompiledIn {
+            kind: other.as_str(),
+            feature: other.as_str(),
+        }),
+    }
+}
+
+#[cfg(feature = "simulator")]
+#[expect(clippy::unnecessary_wraps, reason = "without the feature it is an error")]
+fn simulator(clock: &Arc<dyn Clock>) -> Result<Arc<dyn MidjourneyClient>, AssembleError> {
+    use midjourney_core::client::simulator::{Simulator, SimulatorOptions};
+
+    Ok(Arc::new(Simulator::new(
+        Arc::clone(clock),
+        SimulatorOptions::default(),
+    )))
+}
+
+#[cfg(not(feature = "simulator"))]
+fn simulator(_clock: &Arc<dyn Clock>) -> Result<Arc<dyn MidjourneyClient>, AssembleError> {
+    Err(AssembleError::NotCompiledIn {
+        kind: "simulator",
+        feature: "simulator",
+    })
+}
+
+#[cfg(feature = "upstream-midjourney-proxy")]
+fn midjourney_proxy(
+    config: &Config,
+    clock: &Arc<dyn Clock>,
+) -> Result<Arc<dyn MidjourneyClient>, AssembleError> {
+    use midjourney_core::{
+        client::midjourney_proxy::{Dialect, MidjourneyProxy, ProxyOptions},
+        config,
+        net::{Outbound, OutboundOptions},
+    };
+
+    let upstream = &config.upstream;
+    let base_url = upstream.base_url.clone().ok_or(AssembleError::Missing {
+        key: "upstream.base_url",
+        mend: "set it to the address of your gateway, such as https://gateway.example",
+    })?;
+    let proxy = config
+        .outbound
+        .proxy
+        .as_ref()
+        .map(|proxy| Secret::new(proxy.expose().as_str()));
+    let outbound = Outbound::new(
+        OutboundOptions::default()
+            .with_allow_private(config.outbound.allow_private)
+            .with_proxy(proxy),
+    );
+    let outbound = outbound.map_err(|error| AssembleError::Upstream(error.into()))?;
+    let options = ProxyOptions::new(base_url, key_name(), keys(config), Arc::clone(clock), outbound)
+        .with_timeout(upstream.timeout)
+        .with_dialect(match upstream.dialect {
+            Some(config::Dialect::Java) => Dialect::Java,
+            Some(config::Dialect::Plus) => Dialect::Plus,
+            Some(config::Dialect::TrueAi) => Dialect::TrueAi,
+            Some(config::Dialect::NewApi) => Dialect::NewApi,
+            _ => Dialect::Auto,
+        });
+    Ok(Arc::new(MidjourneyProxy::new(options)))
+}
+
+#[cfg(feature = "upstream-midjourney-proxy")]
+fn key_name() -> KeyName {
+    KeyName::new("midjourney")
+}
+
+/// The key as the configuration found it; it is not stored anywhere by us.
+#[cfg(feature = "upstream-midjourney-proxy")]
+fn keys(config: &Config) -> Arc<dyn KeyProvider> {
+    let source = match config.api.key_source {
+        KeySource::Environment => "environment",
+        _ => "file",
+    };
+    let key = config
+        .api
+        .midjourney_key
+        .as_ref()
+        .map(|key| (key_name(), Secret::new(key.expose_secret())));
+    Arc::new(FixedKeys::new(source, "set MIDJOURNEY_API_KEY", key))
+}
+
+#[cfg(not(feature = "upstream-midjourney-proxy"))]
+fn midjourney_proxy(
+    _config: &Config,
+    _clock: &Arc<dyn Clock>,
+) -> Result<Arc<dyn MidjourneyClient>, AssembleError> {
+    Err(AssembleError::NotCompiledIn {
+        kind: "midjourney-proxy",
+        feature: "upstream-midjourney-proxy",
+    })
+}

@@ -1,0 +1,197 @@
+//! Several stores on one file, as several processes have them: SQLite's locks are per connection.
+
+use std::{path::Path, sync::mpsc, thread};
+
+use futures_util::future::{join_all, poll_immediate};
+use midjourney_core::error::{Applied, Retry};
+
+use super::*;
+
+/// Another process in the middle of a write transaction, until told to end it.
+struct Holder {
+    end: mpsc::Sender<()>,
+    thread: thread::JoinHandle<()>,
+}
+
+impl Holder {
+    fn hold(path: &Path) -> Self {
+        let (end, ended) = mpsc::channel();
+        let (held, holds) = mpsc::channel();
+        let db = Connection::open(path).unwrap();
+        let thread = thread::spawn(move || {
+            db.execute_batch("BEGIN IMMEDIATE").unwrap();
+            held.send(()).unwrap();
+            ended.recv().unwrap();
+            db.execute_batch("COMMIT").unwrap();
+        });
+        holds.recv().unwrap();
+        Self { end, thread }
+    }
+
+    fn release(self) {
+        self.end.send(()).unwrap();
+        self.thread.join().unwrap();
+    }
+}
+
+#[tokio::test]
+async fn each_sees_what_the_other_commits() {
+    let folder = tempfile::tempdir().unwrap();
+    let (one, other) = (open(&file(&folder)).await, open(&file(&folder)).await);
+    for (seed, (writer, watcher)) in (1..).zip([(&one, &other), (&other, &one), (&one, &other)]) {
+        let mut changes = watcher.changes();
+        changes.mark_unchanged();
+        let head = watcher.head().await.unwrap();
+        let jobs = insert(writer, seed, 1).await;
+        // Earlier commits may still be coming in as hints: what counts is that this one does.
+        tokio::time::timeout(DEADLINE, async {
+            while watcher.events(head, 9).await.unwrap().is_empty() {
+                changes.changed().await.unwrap();
+            }
+        })
+        .await
+        .unwrap();
+        changes.changed().await.unwrap();
+        assert_eq!(watcher.load(jobs[0].id).await.unwrap().as_ref(), Some(&jobs[0]));
+    }
+}
+
+#[tokio::test]
+async fn a_store_at_rest_is_quiet() {
+    let folder = tempfile::tempdir().unwrap();
+    let (one, other) = (open(&file(&folder)).await, open(&file(&folder)).await);
+    let changes = other.changes();
+    // Neither reads, nor pings, nor claims of nothing are news.
+    one.ping().await.unwrap();
+    other.ping().await.unwrap();
+    assert!(one.claim(wish(1)).await.unwrap().is_empty());
+    other.ping().await.unwrap();
+    assert_eq!(*changes.borrow(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn work_is_shared_out_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let stores: Vec<_> = join_all((0..4).map(|_| async { Arc::new(open(&file(&folder)).await) })).await;
+    let inserts = (0..40).map(|seed| {
+        let store = Arc::clone(&stores[seed % 4]);
+        tokio::spawn(async move { insert(&store, u64::try_from(seed).unwrap() + 10, 5).await })
+    });
+    join_all(inserts)
+        .await
+        .into_iter()
+        .for_each(|done| drop(done.unwrap()));
+    let claims = (0..40).map(|number| {
+        let store = Arc::clone(&stores[number % 4]);
+        tokio::spawn(async move { store.claim(wish(7)).await.unwrap() })
+    });
+    let mut ids: Vec<_> = join_all(claims)
+        .await
+        .into_iter()
+        .flat_map(Result::unwrap)
+        .map(|claimed| claimed.job.id)
+        .collect();
+    ids.sort();
+    ids.dedup();
+    assert_eq!(ids.len(), 200, "every job went out, and none twice");
+    assert_eq!(stores[0].counts().await.unwrap().pending, 200);
+    assert!(stores[1].integrity_check().await.unwrap().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_fresh_file_may_be_opened_by_many_at_once() {
+    for round in 0..8 {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("data/jobs.db");
+        let opened = join_all((0..8).map(|seed| {
+            let path = path.clone();
+            tokio::spawn(async move {
+                let store = open(&path).await;
+                insert(&store, seed, 1).await;
+                store
+            })
+        }))
+        .await;
+        for store in opened {
+            let counts = store.unwrap().counts().await.unwrap();
+            assert_eq!(counts.pending, 8, "round {round}: all have the same file");
+        }
+        let drafts = std::fs::read_dir(path.parent().unwrap())
+            .unwrap()
+            .filter(|entry| {
+                entry
+                    .as_ref()
+                    .unwrap()
+                    .file_name()
+                    .to_str()
+                    .unwrap()
+                    .contains(".new-")
+            })
+            .count();
+        assert_eq!(drafts, 0);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn writes_wait_for_another_process_and_reads_do_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Arc::new(open(&file(&folder)).await);
+    let jobs = insert(&store, 1, 1).await;
+    let holder = Holder::hold(&file(&folder));
+    let waiting: Vec<_> = (2..34)
+        .map(|seed| {
+            let store = Arc::clone(&store);
+            tokio::spawn(async move { insert(&store, seed, 1).await })
+        })
+        .collect();
+    for _ in 0..100 {
+        assert_eq!(store.load(jobs[0].id).await.unwrap().as_ref(), Some(&jobs[0]));
+        assert_eq!(store.list(&JobQuery::newest(200)).await.unwrap().items.len(), 1);
+    }
+    assert!(waiting.iter().all(|task| !task.is_finished()));
+    holder.release();
+    for task in waiting {
+        task.await.unwrap();
+    }
+    assert_eq!(store.counts().await.unwrap().pending, 33);
+}
+
+#[tokio::test]
+async fn waiting_has_an_end() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut options = SqliteOptions::default();
+    options.busy_limit = Duration::from_millis(20);
+    let store = SqliteJobStore::open(file(&folder), options).await.unwrap();
+    let holder = Holder::hold(&file(&folder));
+    for error in [
+        store.insert(new_jobs(1, 1)).await.unwrap_err(),
+        store.ping().await.unwrap_err(),
+    ] {
+        assert!(
+            matches!(
+                error,
+                StoreError::Backend {
+                    applied: Applied::No,
+                    retry: Retry::Soon,
+                    ..
+                }
+            ),
+            "{error:?}"
+        );
+    }
+    holder.release();
+    insert(&store, 1, 1).await;
+    store.ping().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_caller_who_went_away_is_given_no_jobs() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(&file(&folder)).await;
+    insert(&store, 1, 1).await;
+    let holder = Holder::hold(&file(&folder));
+    // Sent, then dropped: nobody is left to work on what it would get.
+    assert!(poll_immediate(store.claim(wish(1))).await.is_none());
+    holder.release();
+    assert_eq!(store.claim(wish(1)).await.unwrap().len(), 1);
+}
