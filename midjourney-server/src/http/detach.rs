@@ -20,3 +20,29 @@ where
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::sync::oneshot;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn work_goes_on_when_nobody_waits_for_it() {
+        let (begun, has_begun) = oneshot::channel();
+        let (go_on, may_go_on) = oneshot::channel::<()>();
+        let (done, is_done) = oneshot::channel();
+        let work = async move {
+            begun.send(()).unwrap();
+            may_go_on.await.unwrap();
+            done.send(()).unwrap();
+            Ok(())
+        };
+        let handler = tokio::spawn(detach(work));
+        has_begun.await.unwrap();
+        handler.abort();
+        assert!(handler.await.unwrap_err().is_cancelled());
+        go_on.send(()).unwrap();
+        is_done.await.unwrap();
+    }
+}

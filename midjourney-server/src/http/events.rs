@@ -22,7 +22,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     App,
-    extract::{ApiPath, ApiQuery, LastEvent},
+    extract::{self, ApiPath, ApiQuery, LastEvent},
     problem::Problem,
 };
 
@@ -35,7 +35,7 @@ const HEARTBEAT: Duration = Duration::from_secs(15);
 #[serde(deny_unknown_fields)]
 pub(super) struct EventsQuery {
     /// Only events after this sequence number. The header `Last-Event-ID` goes before it.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "extract::sequence")]
     after: Option<u64>,
 }
 

@@ -222,6 +222,27 @@ pub(super) fn limit<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option
     }
 }
 
+/// The number of an event.
+pub(super) fn sequence<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
+    let text = Cow::<'de, str>::deserialize(deserializer)?;
+    let number = text.parse().ok().filter(|_| !text.starts_with('+'));
+    number
+        .map(Some)
+        .ok_or_else(|| serde::de::Error::custom("expected the `sequence` of an event, a whole number"))
+}
+
+/// Which picture of a job.
+pub(super) fn index<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u8>, D::Error> {
+    let value = serde_json::Value::deserialize(deserializer)?;
+    if value.is_null() {
+        return Ok(None);
+    }
+    let number = value.as_u64().and_then(|number| u8::try_from(number).ok());
+    number
+        .map(Some)
+        .ok_or_else(|| serde::de::Error::custom("expected a whole number from 1 to 4"))
+}
+
 /// The id in the path.
 #[derive(Debug)]
 pub(super) struct ApiPath<T>(pub(super) T);

@@ -54,6 +54,7 @@ pub(super) struct UpscaleBody {
     #[schema(value_type = Option<String>)]
     image: Option<ImageId>,
     /// Which of the job's pictures, 1 to 4: left to right, top to bottom.
+    #[serde(default, deserialize_with = "extract::index")]
     #[schema(minimum = 1, maximum = 4, example = 2)]
     index: Option<u8>,
     /// How; `cutout` where nothing is said.
@@ -71,10 +72,11 @@ pub(super) struct VariationBody {
     #[schema(value_type = Option<String>)]
     image: Option<ImageId>,
     /// Which of the job's pictures, 1 to 4: left to right, top to bottom.
+    #[serde(default, deserialize_with = "extract::index")]
     #[schema(minimum = 1, maximum = 4, example = 2)]
     index: Option<u8>,
     /// How far from the original; left to the upstream where nothing is said.
-    strength: Option<Range>,
+    strength: Option<Reach>,
 }
 
 /// How a picture is made larger.
@@ -94,7 +96,7 @@ pub(super) enum Mode {
 #[derive(Clone, Copy, Debug, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 #[schema(as = Strength)]
-pub(super) enum Range {
+pub(super) enum Reach {
     /// Close to the original.
     Subtle,
     /// Far from the original.
@@ -263,8 +265,8 @@ pub(super) async fn variation(
     ApiJson(body): ApiJson<VariationBody>,
 ) -> Result<Response, Problem> {
     let strength = body.strength.map(|strength| match strength {
-        Range::Subtle => Strength::Subtle,
-        Range::Strong => Strength::Strong,
+        Reach::Subtle => Strength::Subtle,
+        Reach::Strong => Strength::Strong,
     });
     let gateway = app.gateway.clone();
     let accepted = detach(async move {

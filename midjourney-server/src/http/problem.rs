@@ -308,7 +308,12 @@ pub(super) fn page() -> String {
         last = class.code;
         let (code, status, title) = (class.code, class.status.as_u16(), class.title);
         let mend = class.mend.replace('`', "");
-        page += &format!("<dt{anchor}><code>{code}</code> ({status}) {title}</dt><dd>{mend}</dd>");
+        page.extend([
+            &*format!("<dt{anchor}><code>{code}</code> ({status}) {title}</dt>"),
+            "<dd>",
+            &mend,
+            "</dd>",
+        ]);
     }
     page.push_str("</dl></html>\n");
     page

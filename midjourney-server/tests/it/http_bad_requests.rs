@@ -63,6 +63,7 @@ impl Case {
     }
 }
 
+#[expect(clippy::too_many_lines, reason = "a table")]
 fn cases() -> Vec<Case> {
     let bad = (400, "invalid_request");
     let wrong = (422, "invalid_request");
@@ -237,14 +238,14 @@ fn cases() -> Vec<Case> {
             Some("{\"job\":\"JOB\",\"index\":-1}"),
             wrong,
             "body /index",
-            "expected u8",
+            "from 1 to 4",
         ),
         case(
             "POST /upscale",
             Some("{\"job\":\"JOB\",\"index\":\"1\"}"),
             wrong,
             "body /index",
-            "expected u8",
+            "from 1 to 4",
         ),
         case(
             "POST /upscale",
@@ -379,7 +380,7 @@ fn cases() -> Vec<Case> {
             None,
             bad,
             "query /after",
-            "invalid digit",
+            "whole number",
         ),
         // Headers.
         case(
@@ -462,7 +463,7 @@ async fn every_wrong_request_is_told_what_is_wrong_and_where() {
     let upstream = Arc::new(FakeClient::new());
     let jobs: Arc<dyn JobStore> = Arc::new(MemoryJobStore::new());
     let server = Setup {
-        client: upstream.clone(),
+        client: Arc::<FakeClient>::clone(&upstream),
         jobs,
         ..Setup::idle()
     }
@@ -558,7 +559,7 @@ async fn a_failing_store_tells_nothing_of_itself() {
         FaultPlan::None,
     ));
     let server = Setup {
-        jobs: store.clone(),
+        jobs: Arc::<FaultyJobStore>::clone(&store),
         ..Setup::idle()
     }
     .start()

@@ -262,7 +262,7 @@ async fn a_lost_submit_waits_for_a_decision() {
     let upstream = Arc::new(FakeClient::new());
     upstream.script_submits([SubmitOutcome::LostAfter, SubmitOutcome::LostBefore]);
     let server = Setup {
-        client: upstream.clone(),
+        client: Arc::<FakeClient>::clone(&upstream),
         ..Setup::new()
     }
     .start()
@@ -333,8 +333,8 @@ async fn waits_and_streams_end_with_the_server() {
     server.stopping.begin();
     let Server { task, .. } = server;
     assert!(stream.next().await.is_none());
-    let served = tokio::time::timeout(Duration::from_secs(8), task).await;
-    served.expect("well within the grace").unwrap().unwrap();
+    let ended = tokio::time::timeout(Duration::from_secs(8), task).await;
+    ended.expect("well within the grace").unwrap().unwrap();
     if let Ok(answer) = wait.await.unwrap() {
         assert_eq!(answer.status(), StatusCode::OK);
     }

@@ -1,5 +1,21 @@
 //! One binary for all integration tests of the server.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::format_collect,
+    reason = "helpers of tests fail as tests do"
+)]
+#![expect(
+    clippy::as_conversions,
+    clippy::cast_possible_truncation,
+    clippy::print_stdout,
+    clippy::future_not_send,
+    reason = "tests count in small numbers, tell their figures, and run on one thread"
+)]
+
 mod cli;
 mod http_bad_requests;
 mod http_edge;
