@@ -3,12 +3,19 @@
 //! `cargo +nightly fuzz run --features libfuzzer prompt` searches; `cargo test -p midjourney-fuzz` replays the corpora,
 //! so that what was once found stays mended on every toolchain.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use midjourney_core::{
-    client::MidjourneyClient as _,
+    client::{
+        MidjourneyClient as _,
+        midjourney_proxy::{MidjourneyProxy, ProxyOptions},
+    },
+    clock::SystemClock,
     config::Config,
     job::IdempotencyKey,
+    key::KeyName,
+    memory::MemoryKeys,
+    net::{Outbound, OutboundOptions},
     page::Cursor,
     prompt::{self, CheckOptions, Prompt, Table},
 };
@@ -69,12 +76,22 @@ pub fn config(data: &[u8]) {
 
 /// Any bytes as an upstream's callback.
 pub fn callback(data: &[u8]) {
-    thread_local! {
-        static CLIENT: Option<Arc<dyn midjourney_core::client::MidjourneyClient>> = client();
+    static CLIENT: LazyLock<Option<MidjourneyProxy>> = LazyLock::new(client);
+    if let Some(client) = &*CLIENT {
+        drop(client.parse_callback(data));
     }
-    CLIENT.with(|client| {
-        if let Some(client) = client {
-            drop(client.parse_callback(data));
-        }
-    });
+}
+
+fn client() -> Option<MidjourneyProxy> {
+    let outbound = Outbound::new(OutboundOptions::default()).ok()?;
+    let base_url = "https://gateway.invalid".parse().ok()?;
+    let keys = Arc::new(MemoryKeys::new());
+    let options = ProxyOptions::new(
+        base_url,
+        KeyName::new("midjourney"),
+        keys,
+        Arc::new(SystemClock),
+        outbound,
+    );
+    Some(MidjourneyProxy::new(options))
 }
