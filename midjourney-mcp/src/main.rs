@@ -11,9 +11,10 @@ use std::{
 use midjourney_core::config::Environment;
 use midjourney_mcp::{
     open::OpenError,
-    settings::{Flags, FromSettings, Settings},
+    settings::{Flags, FromSettings},
     transport::serve_stdio,
 };
+use midjourney_storage::Settings;
 use tracing::{info, warn};
 use tracing_subscriber::{
     Layer as _, filter::Targets, layer::SubscriberExt as _, util::SubscriberInitExt as _,
@@ -55,12 +56,12 @@ fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    let settings = Settings::load(&flags, &Environment::of_process());
+    let settings = flags.settings(&Environment::of_process());
     log_to_stderr(&settings);
     match &settings {
         Ok(settings) => {
             info!(data_dir = %settings.data_dir.display(), "starting");
-            if settings.simulated() {
+            if settings.is_simulated() {
                 tell(format_args!(
                     "no upstream is configured: pictures are SIMULATED and cost nothing. Data: {}",
                     settings.data_dir.display()

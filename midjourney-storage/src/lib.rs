@@ -26,4 +26,4 @@ pub mod sqlite;
 #[cfg(feature = "assemble")]
 pub use assemble::{AssembleError, Assembled, assemble};
 #[cfg(feature = "assemble")]
-pub use settings::{Settings, SettingsError};
+pub use settings::{Search, Settings, SettingsError};

@@ -3,10 +3,26 @@
 use std::path::{Path, PathBuf};
 
 use etcetera::BaseStrategy as _;
-use midjourney_core::config::{Config, ConfigError, Environment, Source, SourceError};
+use midjourney_core::config::{
+    Config, ConfigError, Entry, Environment, Origin, Source, SourceError, UpstreamKind,
+};
 
 /// The name of our folder in the platform's directories.
 const FOLDER: &str = "midjourney";
+
+/// Where a configuration file is looked for when none is named.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(
+    clippy::exhaustive_enums,
+    reason = "a program is started by a person or by another program"
+)]
+pub enum Search {
+    /// In the working directory, then in the platform's configuration directory: for programs that a person starts.
+    WorkingDirectory,
+    /// In the platform's configuration directory only: for programs that another program starts in a folder it does
+    /// not own. A file found there must not decide where a key is sent.
+    Platform,
+}
 
 /// A configuration and where its data lives.
 #[derive(Clone, Debug)]
@@ -38,20 +54,21 @@ pub enum SettingsError {
 }
 
 impl Settings {
-    /// Reads the configuration: `file` if it is given, else `midjourney.yaml` in the working directory, else the one in
-    /// the platform's configuration directory, else the defaults; and the environment over it. `data_dir` overrules
-    /// what the configuration says.
+    /// Reads the configuration: `file` if it is given, else the first one that `search` finds, else the defaults; and
+    /// the environment over it. `data_dir` overrules what the configuration says.
     pub fn load(
         file: Option<&Path>,
         data_dir: Option<PathBuf>,
+        search: Search,
         environment: &Environment,
     ) -> Result<Self, SettingsError> {
         let home = etcetera::choose_base_strategy().ok();
         let source = if let Some(file) = file {
             Some(Source::read(file)?)
         } else {
+            let here = (search == Search::WorkingDirectory).then(|| PathBuf::from("."));
             let platform = home.as_ref().map(|home| home.config_dir().join(FOLDER));
-            Source::find([Some(PathBuf::from(".")), platform].into_iter().flatten())?
+            Source::find([here, platform].into_iter().flatten())?
         };
         let config = Config::load(source.as_ref(), environment).map_err(SettingsError::Config)?;
         let data_dir = data_dir
@@ -63,5 +80,20 @@ impl Settings {
             file: source.map(|source| source.name().to_owned()),
             data_dir,
         })
+    }
+
+    /// What is to be logged, where somebody said so in the file or the environment.
+    pub fn log_level(&self) -> Option<&str> {
+        let said = |entry: Entry| entry.path == "log.level" && !matches!(entry.origin, Origin::Default);
+        self.config
+            .entries()
+            .into_iter()
+            .any(said)
+            .then_some(self.config.log.level.as_str())
+    }
+
+    /// Whether the pictures are made up and nothing is spent.
+    pub fn is_simulated(&self) -> bool {
+        self.config.upstream.kind == UpstreamKind::Simulator
     }
 }

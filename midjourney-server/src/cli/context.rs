@@ -5,7 +5,7 @@ use midjourney_core::{
     engine::Engine,
     gateway::Gateway,
 };
-use midjourney_storage::{Assembled, Settings, SettingsError, assemble};
+use midjourney_storage::{Assembled, Search, Settings, SettingsError, assemble};
 use tracing_subscriber::EnvFilter;
 
 use super::{
@@ -23,13 +23,16 @@ pub(super) struct Context {
 impl Context {
     pub(super) fn load(cli: &Cli) -> Result<Self, Failure> {
         let environment = Environment::of_process();
-        let settings =
-            Settings::load(cli.config.as_deref(), cli.data_dir.clone(), &environment).map_err(|error| {
-                match error {
-                    SettingsError::Config(error) => Failure::usage(error.to_string()),
-                    other => Failure::usage(midjourney_core::error::Chain(&other).to_string()),
-                }
-            })?;
+        let settings = Settings::load(
+            cli.config.as_deref(),
+            cli.data_dir.clone(),
+            Search::WorkingDirectory,
+            &environment,
+        )
+        .map_err(|error| match error {
+            SettingsError::Config(error) => Failure::usage(error.to_string()),
+            other => Failure::usage(midjourney_core::error::Chain(&other).to_string()),
+        })?;
         log(&settings, matches!(cli.command, Command::Serve(_)));
         for warning in settings.config.warnings() {
             note(format_args!("warning: {warning}"));
@@ -63,14 +66,9 @@ impl Context {
 /// The log goes to standard error. A command beside a person is quiet unless the configuration says otherwise.
 fn log(settings: &Settings, serving: bool) {
     let config = &settings.config.log;
-    let said = settings.config.entries().iter().any(|entry| {
-        entry.path == "log.level" && !matches!(entry.origin, midjourney_core::config::Origin::Default)
-    });
-    let level = if serving || said {
-        config.level.as_str()
-    } else {
-        "error"
-    };
+    let level = settings
+        .log_level()
+        .unwrap_or(if serving { config.level.as_str() } else { "error" });
     let filter = EnvFilter::try_new(level).unwrap_or_else(|_| EnvFilter::new("info"));
     let subscriber = tracing_subscriber::fmt()
         .with_env_filter(filter)
