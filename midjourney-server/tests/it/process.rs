@@ -51,6 +51,25 @@ impl Home {
         command
     }
 
+    /// The `midjourney-mcp` program on this home.
+    pub(crate) fn mcp(&self) -> Command {
+        // Another package's program lies beside ours; where only this package was built, it is built now.
+        let program = Path::new(env!("CARGO_BIN_EXE_midjourney")).with_file_name("midjourney-mcp");
+        if !program.exists() {
+            let built = Command::new(env!("CARGO"))
+                .args(["build", "--quiet", "-p", "midjourney-mcp"])
+                .status();
+            assert!(
+                built.unwrap().success() && program.exists(),
+                "{} cannot be built",
+                program.display()
+            );
+        }
+        let mut command = Command::new(program);
+        self.prepare(&mut command);
+        command
+    }
+
     fn prepare(&self, command: &mut Command) {
         command
             .env_clear()
