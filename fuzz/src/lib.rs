@@ -10,7 +10,7 @@ use midjourney_core::{
         MidjourneyClient as _,
         midjourney_proxy::{MidjourneyProxy, ProxyOptions},
     },
-    clock::SystemClock,
+    clock::{SystemClock, Timestamp},
     config::Config,
     job::IdempotencyKey,
     key::KeyName,
@@ -60,7 +60,13 @@ pub fn cursor(data: &[u8]) {
         assert_eq!(id.to_string(), text, "an id has two spellings");
     }
     drop(IdempotencyKey::new(text));
-    drop(text.parse::<midjourney_core::clock::Timestamp>());
+    if let Ok(time) = text.parse::<Timestamp>() {
+        assert_eq!(
+            time.to_string().parse(),
+            Ok(time),
+            "a time does not survive its own text"
+        );
+    }
     drop(text.parse::<midjourney_core::image::ImageKey>());
 }
 

@@ -1,4 +1,5 @@
 //! Replays every file of every corpus.
+#![expect(clippy::expect_used, reason = "helpers of tests fail as tests do")]
 
 use std::{fs, path::Path};
 

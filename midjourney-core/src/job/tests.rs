@@ -104,8 +104,8 @@ fn a_lost_answer_is_never_followed_by_a_second_submit_of_its_own() {
             let found = resume(
                 &lost.state,
                 Capabilities {
-                    reconcile,
                     idempotent_submit,
+                    reconcile,
                     ..Capabilities::default()
                 },
             );

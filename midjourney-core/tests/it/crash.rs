@@ -30,8 +30,9 @@ fn upstreams() -> [(&'static str, Capabilities); 3] {
 /// there were.
 async fn first_life(world: &World, id: JobId, plan: FaultPlan) -> usize {
     let store = Arc::new(FaultyJobStore::new(Arc::clone(&world.jobs), plan));
+    let shared: Arc<FaultyJobStore> = Arc::clone(&store);
     let engine = world
-        .gateway_over(Arc::clone(&store) as _, 2)
+        .gateway_over(shared, 2)
         .start_engine(EngineConfig::default());
     world
         .live_until("death or the end", async || {

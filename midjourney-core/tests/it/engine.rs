@@ -308,11 +308,11 @@ async fn a_watcher_sees_every_event_in_order_wherever_it_starts() {
     drop(engine);
     let seen = watcher.await.unwrap();
     let sequences: Vec<_> = seen.iter().map(|event| event.sequence).collect();
-    assert_eq!(sequences, (1..=seen.len() as u64).collect::<Vec<_>>());
+    assert_eq!(sequences, (1..).take(seen.len()).collect::<Vec<_>>());
     assert_eq!(seen, world.jobs.history(id, 0, 100).await.unwrap());
     // Resumed in the middle, and behind the end.
     let mut late = gateway.watch(id, 3).await.unwrap();
     assert_eq!(late.next().await.unwrap().unwrap().sequence, 4);
-    let mut over = gateway.watch(id, seen.len() as u64).await.unwrap();
+    let mut over = gateway.watch(id, seen.last().unwrap().sequence).await.unwrap();
     assert_eq!(over.next().await.unwrap(), None);
 }

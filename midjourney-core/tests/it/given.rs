@@ -1,4 +1,10 @@
 //! A gateway on fakes: the time stands still until it is moved, the upstream follows a script.
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "helpers of tests fail as tests do"
+)]
 
 use std::sync::Arc;
 
@@ -35,9 +41,10 @@ impl World {
     /// A gateway of this world over `jobs`, which may be this world's store with something in front of it.
     pub(crate) fn gateway_over(&self, jobs: Arc<dyn JobStore>, seed: u64) -> Gateway {
         let client: Arc<FakeClient> = Arc::clone(&self.client);
+        let images: Arc<MemoryImageStore> = Arc::clone(&self.images);
         let parts = Parts {
             jobs,
-            images: Arc::clone(&self.images) as _,
+            images,
             accounts: Accounts::single(AccountName::new("fake"), client),
             clock: Arc::new(self.clock.clone()),
             entropy: Arc::new(SeededEntropy::new(seed)),
