@@ -99,6 +99,10 @@ fn cycles(c: &mut Criterion) {
 }
 
 /// A page of fifty among a thousand jobs and among a million (`MIDJOURNEY_BENCH_JOBS` changes the larger number).
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a measurement takes its size from whoever runs it"
+)]
 fn lists(c: &mut Criterion) {
     let runtime = Runtime::new().unwrap();
     let most = std::env::var("MIDJOURNEY_BENCH_JOBS")
