@@ -56,9 +56,10 @@ pub struct Parts {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct EngineConfig {
-    /// How many jobs it touches at one moment. Jobs that wait at the upstream do not count. Default 12.
+    /// How many jobs it touches at one moment, at least one. Jobs that wait at the upstream do not count. Default 12.
     pub concurrency: usize,
-    /// How long a worker that falls silent keeps its job. At least twice the longest upstream call. Default 2 min.
+    /// How long a worker that falls silent keeps its job. Should be twice the longest upstream call, and is never less
+    /// than a second. Default 2 min.
     pub lease: Duration,
 }
 
@@ -75,6 +76,14 @@ impl EngineConfig {
     /// An engine that touches up to `concurrency` jobs at a time, each held for `lease`.
     pub const fn new(concurrency: usize, lease: Duration) -> Self {
         Self { concurrency, lease }
+    }
+
+    /// The nearest configuration that gets any work done: no workers would mean no work, no lease a busy loop.
+    fn workable(self) -> Self {
+        Self {
+            concurrency: self.concurrency.max(1),
+            lease: self.lease.max(Duration::from_secs(1)),
+        }
     }
 }
 

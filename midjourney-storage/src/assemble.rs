@@ -30,7 +30,7 @@ use midjourney_core::{
 #[cfg(feature = "upstream-midjourney-proxy")]
 use crate::keys::FixedKeys;
 use crate::{
-    fs::LocalImageStore,
+    fs::{LocalImageStore, create_all},
     sqlite::{SqliteJobStore, SqliteOptions},
 };
 
@@ -148,13 +148,8 @@ pub async fn assemble(config: &Config, data_dir: &Path) -> Result<Assembled, Ass
 
 async fn make_private(folder: &Path) -> Result<(), AssembleError> {
     let path = folder.to_owned();
-    let made = tokio::task::spawn_blocking(move || {
-        let mut builder = std::fs::DirBuilder::new();
-        builder.recursive(true);
-        #[cfg(unix)]
-        std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-        builder.create(&path)
-    });
+    // Its name must survive a power cut as well as what is in it.
+    let made = tokio::task::spawn_blocking(move || create_all(&std::path::absolute(path)?));
     let failed = |source| AssembleError::DataDirectory {
         path: folder.to_owned(),
         source,
@@ -279,6 +274,7 @@ fn midjourney_proxy(
     let outbound = outbound.map_err(|error| AssembleError::Upstream(error.into()))?;
     let options = ProxyOptions::new(base_url, key_name(), keys(config), Arc::clone(clock), outbound)
         .with_timeout(upstream.timeout)
+        .with_submit_timeout(config.engine.submit_timeout)
         .with_dialect(match upstream.dialect {
             Some(config::Dialect::Java) => Dialect::Java,
             Some(config::Dialect::Plus) => Dialect::Plus,

@@ -73,6 +73,8 @@ pub struct ProxyOptions {
     pub outbound: Outbound,
     /// How long one call may take, 60 s at most.
     pub timeout: Duration,
+    /// How long handing over a task may take, 60 s at most.
+    pub submit_timeout: Duration,
 }
 
 impl fmt::Debug for ProxyOptions {
@@ -104,6 +106,7 @@ impl ProxyOptions {
             clock,
             outbound,
             timeout: Duration::from_secs(30),
+            submit_timeout: Duration::from_secs(30),
         }
     }
 
@@ -113,9 +116,16 @@ impl ProxyOptions {
         self
     }
 
-    /// The same gateway, with this long for each call.
+    /// The same gateway, with this long for each call, submits included.
     pub const fn with_timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
+        self.submit_timeout = timeout;
+        self
+    }
+
+    /// The same gateway, with this long for each submit.
+    pub const fn with_submit_timeout(mut self, timeout: Duration) -> Self {
+        self.submit_timeout = timeout;
         self
     }
 }
@@ -305,8 +315,12 @@ impl MidjourneyClient for MidjourneyProxy {
         })?;
         let key = self.key().await?;
         let request = OutboundRequest::post(self.url(&["submit", route]), body);
-        let sent = self.outbound.send(self.authorised(request, key.as_ref())).await;
-        match sent {
+        let request = self.authorised(request, key.as_ref());
+        match self
+            .outbound
+            .send(request.within(self.options.submit_timeout))
+            .await
+        {
             Ok(answer) => {
                 let secrets = secrets(key.as_ref(), submission.callback_url.as_ref());
                 classify::submitted(&self.reply(&answer, &secrets))

@@ -22,6 +22,7 @@ pub(super) async fn run(
     worker: WorkerId,
     mut stopping: watch::Receiver<bool>,
 ) {
+    let config = config.workable();
     let accounts = parts.accounts.names();
     let mut changes = parts.jobs.changes();
     // Dropped with this future, which aborts what is still running: that is how `Engine` stops at once.

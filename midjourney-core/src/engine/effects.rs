@@ -56,7 +56,7 @@ pub(super) async fn submit(
     };
     match client.submit(&submission).await {
         Ok(upstream) => {
-            info!(upstream = client.upstream(), "accepted by the upstream");
+            info!(upstream = client.upstream(), task = %upstream, "accepted by the upstream");
             Input::Accepted { upstream }
         }
         Err(error) => {

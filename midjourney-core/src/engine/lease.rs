@@ -1,6 +1,6 @@
 //! Keeps a worker's lease alive while it works.
 
-use std::{future::Future, time::Duration};
+use std::{future::Future, pin::Pin, time::Duration};
 
 use tracing::warn;
 
@@ -10,22 +10,19 @@ use crate::{
     job::{Lease, StoreError},
 };
 
-/// Runs `work` and extends `lease` every third of its length meanwhile.
-///
-/// The work is never cut off: what it finds out must be committed, and the commit itself is fenced. A lost lease
-/// therefore only ends the extending.
+/// Runs `work` and extends `lease` every third of its length meanwhile. `None` where the lease is lost; the work can
+/// go on or be dropped then.
 pub(super) async fn while_held<T>(
     parts: &Parts,
     lease: &mut Lease,
     length: Duration,
-    work: impl Future<Output = T>,
-) -> T {
-    tokio::pin!(work);
+    mut work: Pin<&mut impl Future<Output = T>>,
+) -> Option<T> {
     loop {
         let next = parts.clock.now().saturating_add(length / 3);
         tokio::select! {
             biased;
-            done = &mut work => return done,
+            done = &mut work => return Some(done),
             () = parts.clock.sleep_until(next) => {}
         }
         match parts
@@ -34,7 +31,7 @@ pub(super) async fn while_held<T>(
             .await
         {
             Ok(extended) => *lease = extended,
-            Err(StoreError::LeaseLost(_)) => return work.await,
+            Err(StoreError::LeaseLost(_)) => return None,
             Err(error) => warn!(error = %Chain(&error), "the lease could not be extended; trying again"),
         }
     }

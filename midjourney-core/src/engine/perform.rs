@@ -1,6 +1,6 @@
 //! One worker: one job, step by step, until it has to wait.
 
-use std::{sync::Arc, time::Duration};
+use std::{pin::pin, sync::Arc, time::Duration};
 
 use tokio::sync::watch;
 use tracing::{debug, error, warn};
@@ -11,8 +11,8 @@ use crate::{
     error::{Applied, Chain},
     image::Image,
     job::{
-        Claimed, Commit, Input, Job, JobState, Lease, LeaseEnd, Life, Moment, Nonce, Resume, StoreError,
-        Transition, resume, step,
+        Claimed, Commit, Failure, FailureKind, Input, Job, JobState, Lease, LeaseEnd, Life, Moment, Nonce,
+        Resume, StoreError, Transition, UpstreamId, resume, step,
     },
 };
 
@@ -26,6 +26,19 @@ pub(super) struct Worker {
     stopping: watch::Receiver<bool>,
     job: Job,
     lease: Lease,
+}
+
+/// The mark of the submit that a job waits to hear about.
+const fn nonce(state: &JobState) -> Option<&Nonce> {
+    match state {
+        JobState::Submitting { nonce } | JobState::SubmitUnknown { nonce } => Some(nonce),
+        _ => None,
+    }
+}
+
+/// Whether two lives differ in times only, which every try at a commit takes anew.
+fn is_same(one: &Life, other: &Life) -> bool {
+    one.state == other.state && one.cancel_requested == other.cancel_requested
 }
 
 /// Whether the worker goes on with its job.
@@ -69,7 +82,7 @@ impl Worker {
                     .await
                 {
                     // The intent is on disk under this very mark: only now may the request leave.
-                    Next::GoOn if self.is_submitting(&nonce) => self.submit(client, &nonce).await,
+                    Next::GoOn if self.is_submitting(&nonce) => self.submit_new(client, &nonce).await,
                     next => next,
                 }
             }
@@ -106,19 +119,34 @@ impl Worker {
     }
 
     fn nonce(&self) -> Option<Nonce> {
-        match &self.job.life.state {
-            JobState::Submitting { nonce } | JobState::SubmitUnknown { nonce } => Some(nonce.clone()),
-            _ => None,
-        }
+        nonce(&self.job.life.state).cloned()
     }
 
     fn is_submitting(&self, mark: &Nonce) -> bool {
         matches!(&self.job.life.state, JobState::Submitting { nonce } if nonce == mark)
     }
 
+    /// The first submit under a mark. Until it leaves, it is known that nothing was sent.
+    async fn submit_new(&mut self, client: &Arc<dyn MidjourneyClient>, nonce: &Nonce) -> Next {
+        if !self.lease_ran_out() && !self.job.life.cancel_requested {
+            return self.submit(client, nonce).await;
+        }
+        let failure = Failure::new(
+            FailureKind::Transient,
+            "the gateway paused before the submit; nothing was sent",
+        );
+        // Refused where somebody else has the job by now.
+        self.apply(Input::NotAccepted { failure, after: None }, Vec::new())
+            .await
+    }
+
+    /// A process that was put to sleep after committing its intent may wake up when the job is somebody else's.
+    fn lease_ran_out(&self) -> bool {
+        self.parts.clock.now() >= self.lease.until
+    }
+
     async fn submit(&mut self, client: &Arc<dyn MidjourneyClient>, nonce: &Nonce) -> Next {
-        // A process that was put to sleep after committing its intent may wake up when the job is somebody else's.
-        if self.parts.clock.now() >= self.lease.until {
+        if self.lease_ran_out() {
             warn!("the lease ran out before the submit; nothing was sent");
             return Next::LetGo;
         }
@@ -132,33 +160,43 @@ impl Worker {
             return Next::LetGo;
         };
         let (parts, job) = (Arc::clone(&self.parts), self.job.clone());
-        match self.held(download::all(&parts, client, &job, &result)).await {
-            Ok(images) => self.apply(Input::Stored, images).await,
-            Err(input) => self.apply(input, Vec::new()).await,
+        let work = pin!(download::all(&parts, client, &job, &result));
+        match lease::while_held(&parts, &mut self.lease, self.config.lease, work).await {
+            Some(Ok(images)) => self.apply(Input::Stored, images).await,
+            Some(Err(input)) => self.apply(input, Vec::new()).await,
+            // Whoever has the job now stores under the same keys: going on might replace what is committed by then.
+            None => Next::LetGo,
         }
     }
 
+    /// Work that is never cut off: what it finds out must be committed, and the commit itself is fenced.
     async fn held<T>(&mut self, work: impl Future<Output = T>) -> T {
         let parts = Arc::clone(&self.parts);
-        lease::while_held(&parts, &mut self.lease, self.config.lease, work).await
+        let mut work = pin!(work);
+        match lease::while_held(&parts, &mut self.lease, self.config.lease, work.as_mut()).await {
+            Some(done) => done,
+            None => work.await,
+        }
     }
 
     /// Takes the step and commits it, deciding anew whenever somebody else changed the job in between.
     async fn apply(&mut self, input: Input, images: Vec<Image>) -> Next {
         let mut tries = 0;
         let mut unclear: Option<Life> = None;
+        let mark = self.nonce();
         loop {
-            let at = Moment {
-                now: self.parts.clock.now(),
-                chance: self.parts.entropy.chance(),
-            };
+            let at = self.moment();
             let Transition { life, event } = match step(&self.job.life, input.clone(), &self.parts.policy, at)
             {
                 Ok(transition) => transition,
                 Err(invalid) => {
-                    // Somebody settled the job while the effect was under way, or an ambiguous commit did succeed.
+                    // Somebody changed the job while the effect was under way, or an ambiguous commit did succeed.
                     debug!(%invalid, "the step no longer applies");
-                    return Next::LetGo;
+                    return if tries > 0 {
+                        self.take_up_again().await
+                    } else {
+                        Next::LetGo
+                    };
                 }
             };
             // Due at once means: go on under the same lease. Else others may take it up when it is due.
@@ -173,17 +211,29 @@ impl Worker {
                     return if go_on { Next::GoOn } else { Next::LetGo };
                 }
                 Err(StoreError::Stale(id)) => match self.parts.jobs.load(id).await {
-                    // The commit whose answer was lost did happen: this is its very life, mark and all.
-                    Ok(Some(job)) if unclear.as_ref() == Some(&job.life) => {
+                    // A commit whose answer was lost did happen: this is its very state, mark and all.
+                    Ok(Some(job)) if unclear.as_ref().is_some_and(|life| is_same(life, &job.life)) => {
                         self.job = job;
                         return if go_on { Next::GoOn } else { Next::LetGo };
                     }
-                    Ok(Some(job)) if !job.status().is_final() => self.job = job,
+                    Ok(Some(job)) if !job.status().is_final() => {
+                        self.job = job;
+                    }
                     Ok(_) => return Next::LetGo,
-                    Err(error) => warn!(error = %Chain(&error), "the job could not be read again"),
+                    Err(error) => {
+                        warn!(error = %Chain(&error), "the job could not be read again");
+                        self.pause(tries).await;
+                    }
                 },
-                Err(StoreError::LeaseLost(_) | StoreError::NoSuchJob(_)) => {
-                    warn!("another worker has taken over; nothing was written");
+                Err(StoreError::LeaseLost(_)) => {
+                    warn!("another worker has taken over");
+                    if let (Input::Accepted { upstream }, Some(mark)) = (input, mark) {
+                        self.testify(upstream, &mark).await;
+                    }
+                    return Next::LetGo;
+                }
+                Err(StoreError::NoSuchJob(_)) => {
+                    warn!("the job is gone");
                     return Next::LetGo;
                 }
                 Err(error) => {
@@ -194,13 +244,69 @@ impl Worker {
                     self.pause(tries).await;
                 }
             }
-            tries += 1;
-            if tries >= COMMIT_TRIES {
+            tries = tries.saturating_add(1);
+            if let Input::Accepted { upstream } = &input {
+                // Known here alone, and paid for: it is tried for as long as the engine runs. The line is for a person
+                // who has to settle the job by hand because it did not.
+                warn!(%upstream, tries, "accepted by the upstream, and not committed yet");
+            } else if tries >= COMMIT_TRIES {
                 error!(
                     "the step could not be committed; the job will be taken up again from its last stored state"
                 );
                 return Next::LetGo;
             }
+        }
+    }
+
+    /// Commits what the upstream answered to the submit under `mark` although another worker has the job by now: it is
+    /// evidence, and nobody else has it. Written on the version it was decided on, and only while the job still waits
+    /// to hear about this very submit.
+    async fn testify(&self, upstream: UpstreamId, mark: &Nonce) {
+        let jobs = &self.parts.jobs;
+        for tries in 0..COMMIT_TRIES {
+            match jobs.load(self.job.id).await {
+                Ok(Some(job)) if nonce(&job.life.state) == Some(mark) => {
+                    let at = self.moment();
+                    let accepted = Input::Accepted {
+                        upstream: upstream.clone(),
+                    };
+                    let Ok(next) = step(&job.life, accepted, &self.parts.policy, at) else {
+                        return;
+                    };
+                    match jobs
+                        .commit(Commit::new(&job, next.life, next.event, at.now))
+                        .await
+                    {
+                        Ok(_) => return,
+                        Err(error) => warn!(error = %Chain(&error), %upstream, "not committed yet"),
+                    }
+                }
+                Ok(_) => return,
+                Err(error) => warn!(error = %Chain(&error), "the job could not be read again"),
+            }
+            self.pause(tries).await;
+        }
+        error!(%upstream, "the upstream's answer could not be committed");
+    }
+
+    /// Goes on from what somebody else made of the job, under the lease that is still ours; where there is nothing to
+    /// do yet, gives the lease back so that nobody has to wait for its end.
+    async fn take_up_again(&self) -> Next {
+        let now = self.parts.clock.now();
+        let due = self.job.life.due.is_some_and(|due| due <= now);
+        if due && !self.must_stop(&self.job.life.state) {
+            return Next::GoOn;
+        }
+        if let Err(error) = self.parts.jobs.extend(&self.lease, now).await {
+            debug!(error = %Chain(&error), "the lease was not given back; it runs out");
+        }
+        Next::LetGo
+    }
+
+    fn moment(&self) -> Moment {
+        Moment {
+            now: self.parts.clock.now(),
+            chance: self.parts.entropy.chance(),
         }
     }
 

@@ -40,7 +40,8 @@ pub(super) struct Hub {
 pub(super) struct Seat {
     job: JobId,
     bell: Arc<Notify>,
-    waiting: Arc<Bells>,
+    /// Keeps the reader alive: a watcher may outlive the gateway it came from.
+    hub: Arc<Hub>,
 }
 
 impl Seat {
@@ -52,7 +53,7 @@ impl Seat {
 
 impl Drop for Seat {
     fn drop(&mut self) {
-        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut waiting = self.hub.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(bells) = waiting.get_mut(&self.job) {
             bells.retain(|bell| !std::ptr::eq(bell.as_ptr(), Arc::as_ptr(&self.bell)));
             if bells.is_empty() {
@@ -73,7 +74,7 @@ impl Hub {
     }
 
     /// Takes a seat. What is committed after this returns rings its bell; what came before must be read.
-    pub(super) async fn join(&self, job: JobId) -> Result<Seat, StoreError> {
+    pub(super) async fn join(self: &Arc<Self>, job: JobId) -> Result<Seat, StoreError> {
         let bell = Arc::new(Notify::new());
         {
             let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
@@ -82,7 +83,7 @@ impl Hub {
         let seat = Seat {
             job,
             bell,
-            waiting: Arc::clone(&self.waiting),
+            hub: Arc::clone(self),
         };
         let mut reader = self.reader.lock().await;
         if reader.as_ref().is_none_or(AbortHandle::is_finished) {
@@ -124,9 +125,21 @@ async fn read(jobs: Arc<dyn JobStore>, clock: Arc<dyn Clock>, waiting: Arc<Bells
             Err(error) => {
                 warn!(error = %Chain(&error), "events could not be read; trying again");
                 clock.sleep_until(clock.now().saturating_add(AFTER_FAILURE)).await;
+                // One row that cannot be read must not silence all watchers for good: what is behind the new place
+                // they read themselves, each of its own job.
+                if let Ok(head) = jobs.head().await {
+                    after = head;
+                    ring_all(&waiting);
+                }
             }
         }
     }
+}
+
+fn ring_all(waiting: &Bells) {
+    let waiting = waiting.lock().unwrap_or_else(PoisonError::into_inner);
+    let bells = waiting.values().flatten();
+    bells.filter_map(Weak::upgrade).for_each(|bell| bell.notify_one());
 }
 
 fn ring(waiting: &Bells, events: &[Event]) {

@@ -31,7 +31,7 @@ pub struct Watch {
 impl Watch {
     pub(super) async fn start(
         jobs: Arc<dyn JobStore>,
-        hub: &Hub,
+        hub: &Arc<Hub>,
         job: JobId,
         after: u64,
     ) -> Result<Self, Error> {

@@ -30,6 +30,13 @@ use crate::clock::Timestamp;
 /// A task that the upstream denies this many times in a row is lost.
 const MISSES_UNTIL_LOST: u8 = 3;
 
+/// A task past its limit is given up after this many looks in a row that the upstream did not answer: some four
+/// minutes of asking.
+const LOOKS_IN_VAIN: u32 = 8;
+
+/// A look that comes this long after it was due means that nobody could look: the gateway was down, the machine slept.
+const NOBODY_LOOKED: Duration = Duration::from_secs(60);
+
 /// What the upstream is doing with a task that it accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -301,6 +308,9 @@ pub struct Life {
     pub submits: u32,
     /// Somebody asked to cancel it while that could not be done at once.
     pub cancel_requested: bool,
+    /// When somebody had it submitted again although an earlier submit may have been paid.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resubmitted: Option<Timestamp>,
     /// Why the last try did not work, while the job is still under way.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trouble: Option<Failure>,
@@ -318,6 +328,7 @@ impl Life {
             attempts: 0,
             submits: 0,
             cancel_requested: false,
+            resubmitted: None,
             trouble: None,
         }
     }
@@ -585,19 +596,36 @@ impl Next<'_> {
     }
 
     fn failed(&self, failure: Failure) -> Transition {
+        let failure = self.with_earlier_submits(failure);
         self.to(JobState::Failed { failure }, None, EventKind::Failed)
     }
 
     fn expired(&self, failure: Failure) -> Transition {
+        let failure = self.with_earlier_submits(failure);
         self.to(JobState::Expired { failure }, None, EventKind::Expired)
     }
 
     fn cancelled(&self, failure: Option<Failure>) -> Transition {
+        let earlier = || {
+            let resubmitted = self.life.resubmitted?;
+            let message = format!("cancelled; a submit before {resubmitted} may have been paid");
+            Some(maybe_paid(&message))
+        };
+        let failure = failure.map_or_else(earlier, |failure| Some(self.with_earlier_submits(failure)));
         self.to(JobState::Cancelled { failure }, None, EventKind::Cancelled)
     }
 
+    /// That the last submit cost nothing says nothing about one whose answer was lost.
+    fn with_earlier_submits(&self, failure: Failure) -> Failure {
+        if self.life.resubmitted.is_some() && failure.spent == Spent::No {
+            return failure.with_spent(Spent::Maybe);
+        }
+        failure
+    }
+
     fn start(&self, nonce: Nonce) -> Transition {
-        if self.passed(self.life.created, self.policy.queue_limit) {
+        let since = self.life.resubmitted.unwrap_or(self.life.created);
+        if self.passed(since, self.policy.queue_limit) {
             return self.expired(self.life.trouble.clone().unwrap_or_else(|| {
                 Failure::new(
                     FailureKind::TimedOut,
@@ -650,7 +678,9 @@ impl Next<'_> {
     }
 
     fn resubmit(&self) -> Transition {
-        self.to(JobState::Queued, Some(Duration::ZERO), EventKind::Requeued)
+        let mut next = self.to(JobState::Queued, Some(Duration::ZERO), EventKind::Requeued);
+        next.life.resubmitted = Some(self.at.now);
+        next
     }
 
     fn remember_cancel(&self) -> Transition {
@@ -787,13 +817,26 @@ impl Next<'_> {
         Some(Failure::new(FailureKind::TimedOut, message).with_spent(Spent::Yes))
     }
 
+    /// A task past its limit is given up only after the upstream was asked in vain for a while: the first look after a
+    /// pause of our own often finds no network yet, and the pictures may be ready.
     fn poll_failed(&self, failure: Failure, after: Option<Duration>) -> Transition {
-        if let Some(mut overdue) = self.overdue(false) {
+        let nobody_looked = self.life.due.is_some_and(|due| self.passed(due, NOBODY_LOOKED));
+        let in_vain = if self.life.trouble.is_none() || nobody_looked {
+            0
+        } else {
+            self.life.attempts
+        };
+        let looks = in_vain.saturating_add(1);
+        if looks >= LOOKS_IN_VAIN
+            && let Some(mut overdue) = self.overdue(false)
+        {
             overdue.upstream_text = failure.upstream_text;
             return self.failed(overdue);
         }
-        let wait = self.policy.retry_wait(self.life.attempts, after, self.at.chance);
-        self.again(wait, Some(failure.with_spent(Spent::Yes)))
+        let wait = self.policy.retry_wait(in_vain, after, self.at.chance);
+        let mut next = self.again(wait, Some(failure.with_spent(Spent::Yes)));
+        next.life.attempts = looks;
+        next
     }
 
     fn cancelling(&self, upstream: UpstreamId) -> Transition {
@@ -842,11 +885,17 @@ impl Next<'_> {
         )
     }
 
+    /// The pictures are paid for and nowhere else for long: both the tries and the time must be used up, and what only
+    /// our own storage is to blame for is tried for as long as links may live.
     fn store_failed(&self, failure: Failure, retry: bool) -> Transition {
         let failure = failure.with_spent(Spent::Yes);
         let tries = self.life.attempts.saturating_add(1);
-        let over =
-            tries >= self.policy.store_attempts || self.passed(self.life.entered, self.policy.store_limit);
+        let limit = if failure.kind == FailureKind::StorageFailed {
+            self.policy.storage_limit.max(self.policy.store_limit)
+        } else {
+            self.policy.store_limit
+        };
+        let over = tries >= self.policy.store_attempts && self.passed(self.life.entered, limit);
         if !retry || over {
             return self.failed(failure);
         }

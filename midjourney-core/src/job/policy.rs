@@ -37,11 +37,13 @@ pub struct Policy {
     pub silence_limit: Duration,
     /// How long a lost submit answer is looked for before the job expires as "may have been paid". Default 24 h.
     pub unknown_limit: Duration,
-    /// How long fetching and storing the finished pictures may be retried. Default 1 h.
+    /// How long fetching the finished pictures is retried at least. Default 1 h.
     pub store_limit: Duration,
+    /// How long storing them is retried while our own storage fails, say because it is full. Default 24 h.
+    pub storage_limit: Duration,
     /// Tries at submitting while the upstream says "not now". Default 20.
     pub submit_attempts: u32,
-    /// Tries at storing the pictures. Default 12.
+    /// Tries at fetching and storing the pictures, at least. Default 12.
     pub store_attempts: u32,
     /// Tries at telling the upstream to cancel. Default 5.
     pub cancel_attempts: u32,
@@ -61,6 +63,7 @@ impl Default for Policy {
             silence_limit: Duration::from_secs(15 * 60),
             unknown_limit: Duration::from_secs(24 * 3600),
             store_limit: Duration::from_secs(3600),
+            storage_limit: Duration::from_secs(24 * 3600),
             submit_attempts: 20,
             store_attempts: 12,
             cancel_attempts: 5,

@@ -266,6 +266,105 @@ fn a_task_over_its_limit_gets_one_last_look() {
 }
 
 #[test]
+fn the_first_look_after_a_pause_of_our_own_gives_nothing_up() {
+    let policy = Policy::default();
+    let unanswered = || Input::PollFailed {
+        failure: failure(FailureKind::Transient),
+        after: None,
+    };
+    let mut life = live([
+        start(),
+        accepted(),
+        Input::Observed(RemoteStatus::Running { progress: Some(10) }),
+    ]);
+    // Asked in vain before the pause; that does not count.
+    for second in 10..30 {
+        life = step(&life, unanswered(), &policy, at(second)).unwrap().life;
+    }
+    let woken = policy.run_limit.as_secs() * 3;
+    life = step(&life, unanswered(), &policy, at(woken)).unwrap().life;
+    assert_eq!(life.state.stage(), Some(Stage::Running));
+    assert!(life.due.unwrap() <= at(woken + 3).now, "looked again soon");
+    let done = Input::Observed(RemoteStatus::Succeeded(result()));
+    let done = step(&life, done, &policy, at(woken + 3)).unwrap().life;
+    assert_eq!(done.state.stage(), Some(Stage::Storing));
+
+    // Asked in vain for long enough after it, the task is given up.
+    let mut looks = 1;
+    while !life.state.status().is_final() {
+        let due = life.due.unwrap();
+        let moment = Moment { now: due, ..at(0) };
+        life = step(&life, unanswered(), &policy, moment).unwrap().life;
+        looks += 1;
+        assert!(looks < 20, "{life:?}");
+    }
+    assert_eq!(life.failure().map(|f| f.kind), Some(FailureKind::TimedOut));
+    assert!(looks >= 5, "{looks}");
+}
+
+#[test]
+fn finished_pictures_wait_for_room_in_our_own_storage() {
+    let policy = Policy::default();
+    let mut life = live([
+        start(),
+        accepted(),
+        Input::Observed(RemoteStatus::Succeeded(result())),
+    ]);
+    let begun = life.entered;
+    let failed = |kind| Input::StoreFailed {
+        failure: failure(kind),
+        retry: true,
+    };
+    // A fetch that fails first after hours in which nobody fetched is only the first try.
+    let woken = at(policy.store_limit.as_secs() * 3);
+    let once = step(&life, failed(FailureKind::ImageUnavailable), &policy, woken)
+        .unwrap()
+        .life;
+    assert_eq!(once.state.stage(), Some(Stage::Storing));
+    let mut lived = Duration::ZERO;
+    while !life.state.status().is_final() {
+        let now = life.due.unwrap();
+        lived = now.saturating_since(begun);
+        let full = failed(FailureKind::StorageFailed);
+        life = step(&life, full, &policy, Moment { now, ..at(0) }).unwrap().life;
+    }
+    assert!(lived >= policy.storage_limit, "{lived:?}");
+    assert_eq!(
+        life.failure().map(|f| (f.kind, f.spent)),
+        Some((FailureKind::StorageFailed, Spent::Yes))
+    );
+}
+
+#[test]
+fn a_decision_to_submit_again_has_its_own_time_and_is_not_forgotten() {
+    let policy = Policy::default();
+    let lost = live([start(), Input::AnswerLost(failure(FailureKind::TimedOut))]);
+    let late = policy.queue_limit.as_secs() + 60;
+    let again = step(&lost, Input::Resolve(Resolution::Resubmit), &policy, at(late))
+        .unwrap()
+        .life;
+    let fresh = Input::Start {
+        nonce: Nonce::new(&OsEntropy),
+    };
+    let out = step(&again, fresh, &policy, at(late + 1)).unwrap().life;
+    assert_eq!(out.state.stage(), Some(Stage::Submitting));
+    // The second submit cost nothing; the first may have.
+    let refused = step(
+        &out,
+        Input::Refused(failure(FailureKind::Moderated)),
+        &policy,
+        at(late + 2),
+    )
+    .unwrap()
+    .life;
+    assert_eq!(refused.failure().map(|f| f.spent), Some(Spent::Maybe));
+    let cancelled = step(&again, Input::CancelRequested, &policy, at(late + 1))
+        .unwrap()
+        .life;
+    assert_eq!(cancelled.failure().map(|f| f.spent), Some(Spent::Maybe));
+}
+
+#[test]
 fn done_without_links_is_not_done_yet() {
     let life = live([
         start(),

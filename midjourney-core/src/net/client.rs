@@ -29,7 +29,7 @@ pub struct OutboundOptions {
     pub user_agent: String,
     /// For the connection with its TLS handshake.
     pub connect_timeout: Duration,
-    /// From the start of a call to the answer's headers.
+    /// From the start of a call to the answer's headers, for calls that set no time of their own.
     pub headers_timeout: Duration,
     /// Between two pieces of a download.
     pub idle_timeout: Duration,
@@ -193,10 +193,29 @@ impl fmt::Debug for Download {
 /// The HTTP client. Cheap to clone; clones share their connections.
 #[derive(Clone)]
 pub struct Outbound {
-    open: Client,
-    guarded: Client,
+    open: Lines,
+    guarded: Lines,
     trusted: Option<Url>,
     options: OutboundOptions,
+}
+
+/// Two ways to the same places.
+#[derive(Clone)]
+struct Lines {
+    /// Over connections that are kept for the next call.
+    kept: Client,
+    /// Each call over a connection of its own: a kept one may have died unnoticed, and then nobody could tell whether
+    /// the request had arrived.
+    fresh: Client,
+}
+
+impl Lines {
+    fn build(options: &OutboundOptions, guarded: bool) -> Result<Self, OutboundError> {
+        Ok(Self {
+            kept: build(options, guarded, true)?,
+            fresh: build(options, guarded, false)?,
+        })
+    }
 }
 
 impl fmt::Debug for Outbound {
@@ -218,8 +237,8 @@ impl Outbound {
     /// **Errors:** [`OutboundError::Setup`].
     pub fn new(options: OutboundOptions) -> Result<Self, OutboundError> {
         Ok(Self {
-            open: build(&options, false)?,
-            guarded: build(&options, true)?,
+            open: Lines::build(&options, false)?,
+            guarded: Lines::build(&options, true)?,
             trusted: None,
             options,
         })
@@ -234,7 +253,7 @@ impl Outbound {
         }
     }
 
-    fn route(&self, url: &Url, may_trust: bool) -> Result<&Client, OutboundError> {
+    fn route(&self, url: &Url, may_trust: bool) -> Result<&Lines, OutboundError> {
         let trusted = self.trusted.as_ref().filter(|_| may_trust);
         match guard::check(url, trusted, self.options.allow_private) {
             Ok(Route::Open) => Ok(&self.open),
@@ -243,13 +262,21 @@ impl Outbound {
         }
     }
 
-    /// Sends a request, once, and reads its whole answer. Redirects are answers like others.
+    /// Sends a request, once, and reads its whole answer. Redirects are answers like others. What is not a GET goes over
+    /// a connection of its own.
     ///
     /// **Cancel safety:** the request may have arrived.
     pub async fn send(&self, request: OutboundRequest) -> Result<Answer, OutboundError> {
         let total = self.options.total_timeout;
         let deadline = Instant::now() + request.time.unwrap_or(total).min(total);
-        let client = self.route(&request.url, true)?;
+        let lines = self.route(&request.url, true)?;
+        let client = if request.method == Method::GET {
+            &lines.kept
+        } else {
+            &lines.fresh
+        };
+        // Who allows a call so much time means the wait for its headers too.
+        let headers = request.time.unwrap_or(self.options.headers_timeout);
         let mut sending = client.request(request.method, request.url);
         for (name, value) in request.headers {
             let mut value = HeaderValue::from_str(value.expose())
@@ -260,7 +287,7 @@ impl Outbound {
         if let Some(body) = request.body {
             sending = sending.header(CONTENT_TYPE, "application/json").body(body);
         }
-        let mut response = self.headers(sending, deadline).await?;
+        let mut response = headers_of(sending, deadline.min(Instant::now() + headers)).await?;
         let limit = self.options.body_limit;
         let mut body = BytesMut::new();
         // An honest length spares the reading.
@@ -297,8 +324,9 @@ impl Outbound {
         // A stranger's redirect must not reach the trusted origin, which may be an open gateway on this machine.
         let mut may_trust = true;
         for _ in 0..=MAX_HOPS {
-            let client = self.route(&url, may_trust)?;
-            let response = self.headers(client.get(url.clone()), deadline).await?;
+            let client = &self.route(&url, may_trust)?.kept;
+            let until = deadline.min(Instant::now() + self.options.headers_timeout);
+            let response = headers_of(client.get(url.clone()), until).await?;
             let to = response
                 .headers()
                 .get(LOCATION)
@@ -322,24 +350,6 @@ impl Outbound {
         Err(OutboundError::TooManyRedirects)
     }
 
-    async fn headers(
-        &self,
-        request: reqwest::RequestBuilder,
-        deadline: Instant,
-    ) -> Result<Response, OutboundError> {
-        let until = deadline.min(Instant::now() + self.options.headers_timeout);
-        timeout_at(until, request.send())
-            .await
-            .map_err(|_| OutboundError::TimedOut)?
-            .map_err(|error| {
-                if error.is_connect() || error.is_builder() {
-                    OutboundError::Connect(error.without_url().into())
-                } else {
-                    lost(error)
-                }
-            })
-    }
-
     fn stream(&self, response: Response, deadline: Instant) -> ByteStream {
         let idle = self.options.idle_timeout;
         Box::pin(futures_util::stream::try_unfold(
@@ -356,6 +366,19 @@ impl Outbound {
     }
 }
 
+async fn headers_of(request: reqwest::RequestBuilder, until: Instant) -> Result<Response, OutboundError> {
+    timeout_at(until, request.send())
+        .await
+        .map_err(|_| OutboundError::TimedOut)?
+        .map_err(|error| {
+            if error.is_connect() || error.is_builder() {
+                OutboundError::Connect(error.without_url().into())
+            } else {
+                lost(error)
+            }
+        })
+}
+
 /// A URL in an error would reach logs, and may hold a signature.
 fn lost(error: reqwest::Error) -> OutboundError {
     if error.is_timeout() {
@@ -369,7 +392,7 @@ fn lost(error: reqwest::Error) -> OutboundError {
     clippy::disallowed_methods,
     reason = "this is the one place that may build a client"
 )]
-fn build(options: &OutboundOptions, guarded: bool) -> Result<Client, OutboundError> {
+fn build(options: &OutboundOptions, guarded: bool, keep: bool) -> Result<Client, OutboundError> {
     let setup = |error: reqwest::Error| OutboundError::Setup(error.without_url().into());
     let mut builder = Client::builder()
         .user_agent(&options.user_agent)
@@ -380,6 +403,9 @@ fn build(options: &OutboundOptions, guarded: bool) -> Result<Client, OutboundErr
         .http1_max_headers(128)
         .http2_max_header_list_size(64 * 1024)
         .no_proxy();
+    if !keep {
+        builder = builder.pool_max_idle_per_host(0);
+    }
     if let Some(proxy) = &options.proxy {
         let url = Url::parse(proxy.expose())
             .map_err(|_| OutboundError::Setup("the outbound proxy is not a URL".into()))?;
@@ -449,6 +475,62 @@ mod tests {
             204
         );
         assert!(served.await.unwrap().starts_with("GET http://cdn.example/a.png "));
+    }
+
+    /// A server may close a kept connection at the very moment it is used again; nobody could tell then whether the
+    /// request had arrived.
+    #[tokio::test]
+    async fn what_may_cost_money_never_goes_over_a_kept_connection() {
+        use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let base = Url::parse(&format!("http://{}/", listener.local_addr().unwrap())).unwrap();
+        let server = tokio::spawn(async move {
+            loop {
+                let (mut stream, _) = listener.accept().await.unwrap();
+                tokio::spawn(async move {
+                    // One answer, and then silence: what comes next on this connection is lost.
+                    let mut head = [0; 4_096];
+                    let read = stream.read(&mut head).await.unwrap();
+                    assert!(read > 0);
+                    let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n";
+                    stream.write_all(answer).await.unwrap();
+                    drop(stream.read(&mut head).await);
+                });
+            }
+        });
+        let outbound = Outbound::new(OutboundOptions::default()).unwrap().trusting(&base);
+        let get = OutboundRequest::get(base.clone());
+        assert_eq!(outbound.send(get).await.unwrap().status, 200);
+        for _ in 0..2 {
+            let post = OutboundRequest::post(base.clone(), "{}").within(Duration::from_secs(20));
+            assert_eq!(outbound.send(post).await.unwrap().status, 200);
+        }
+        server.abort();
+    }
+
+    #[tokio::test]
+    async fn a_call_has_the_time_that_it_asks_for() {
+        use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let base = Url::parse(&format!("http://{}/", listener.local_addr().unwrap())).unwrap();
+        let server = tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut head = [0; 4_096];
+            assert!(stream.read(&mut head).await.unwrap() > 0);
+            tokio::time::sleep(Duration::from_millis(300)).await;
+            let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n";
+            stream.write_all(answer).await.unwrap();
+        });
+        let options = OutboundOptions {
+            headers_timeout: Duration::from_millis(50),
+            ..OutboundOptions::default()
+        };
+        let outbound = Outbound::new(options).unwrap().trusting(&base);
+        let patient = OutboundRequest::get(base).within(Duration::from_secs(20));
+        assert_eq!(outbound.send(patient).await.unwrap().status, 200);
+        server.await.unwrap();
     }
 
     #[test]

@@ -6,4 +6,5 @@ mod given;
 mod memory;
 #[cfg(feature = "upstream-midjourney-proxy")]
 mod midjourney_proxy;
+mod races;
 mod suite_bites;

@@ -132,7 +132,7 @@ fn refuse_link(path: &Path, metadata: &Metadata) -> io::Result<()> {
 }
 
 /// Makes `folder` and the folders above it.
-fn create_all(folder: &Path) -> io::Result<()> {
+pub(crate) fn create_all(folder: &Path) -> io::Result<()> {
     if folder.is_dir() {
         return Ok(());
     }

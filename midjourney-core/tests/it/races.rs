@@ -1,0 +1,321 @@
+//! What happens to a job while a call to its upstream is under way.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use midjourney_core::{
+    accounts::Accounts,
+    client::{Callback, ClientError, MidjourneyClient, ParentTask, Reconciliation, Submission},
+    clock::Clock as _,
+    engine::{Engine, EngineConfig, Parts},
+    gateway::{Gateway, PromptRules},
+    id::{JobId, WorkerId},
+    image::ByteStream,
+    job::{
+        AccountName, Capabilities, Claim, Commit, Failure, Input, JobRequest, JobStore, JobStoreExt as _,
+        Moment, RemoteImage, RemoteStatus, Resolution, Stage, Status, UpstreamId, step,
+    },
+    testing::{FakeClient, FaultPlan, FaultyJobStore, SeededEntropy},
+};
+use tokio::sync::Semaphore;
+
+use crate::given::World;
+
+/// The calls that can be made to wait.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Call {
+    Submit,
+    Status,
+    Fetch,
+}
+
+/// An upstream whose answers to one kind of call are held back until the gate opens.
+#[derive(Debug)]
+struct Gated {
+    inner: Arc<FakeClient>,
+    call: Call,
+    reached: AtomicBool,
+    gate: Semaphore,
+}
+
+impl Gated {
+    fn new(inner: Arc<FakeClient>, call: Call) -> Arc<Self> {
+        Arc::new(Self {
+            inner,
+            call,
+            reached: AtomicBool::new(false),
+            gate: Semaphore::new(0),
+        })
+    }
+
+    async fn pass(&self, call: Call) {
+        if call == self.call {
+            self.reached.store(true, Ordering::SeqCst);
+            drop(self.gate.acquire().await.unwrap());
+        }
+    }
+
+    fn is_reached(&self) -> bool {
+        self.reached.load(Ordering::SeqCst)
+    }
+
+    fn open(&self) {
+        self.gate.add_permits(1);
+    }
+}
+
+#[async_trait]
+impl MidjourneyClient for Gated {
+    fn upstream(&self) -> &'static str {
+        self.inner.upstream()
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        self.inner.capabilities()
+    }
+
+    fn check(&self, request: &JobRequest, parent: Option<&ParentTask>) -> Result<(), Failure> {
+        self.inner.check(request, parent)
+    }
+
+    async fn submit(&self, submission: &Submission) -> Result<UpstreamId, ClientError> {
+        let answer = self.inner.submit(submission).await;
+        self.pass(Call::Submit).await;
+        answer
+    }
+
+    async fn reconcile(&self, submission: &Submission) -> Result<Reconciliation, ClientError> {
+        self.inner.reconcile(submission).await
+    }
+
+    async fn status(&self, id: &UpstreamId) -> Result<RemoteStatus, ClientError> {
+        let answer = self.inner.status(id).await;
+        self.pass(Call::Status).await;
+        answer
+    }
+
+    async fn cancel(&self, id: &UpstreamId) -> Result<bool, ClientError> {
+        self.inner.cancel(id).await
+    }
+
+    async fn fetch(&self, image: &RemoteImage) -> Result<ByteStream, ClientError> {
+        self.pass(Call::Fetch).await;
+        self.inner.fetch(image).await
+    }
+
+    fn parse_callback(&self, body: &[u8]) -> Result<Callback, ClientError> {
+        self.inner.parse_callback(body)
+    }
+}
+
+fn start(world: &World, jobs: Arc<dyn JobStore>, client: Arc<Gated>, config: EngineConfig) -> Engine {
+    let parts = Parts {
+        jobs,
+        images: Arc::clone(&world.images) as _,
+        accounts: Accounts::single(AccountName::new("fake"), client),
+        clock: Arc::new(world.clock.clone()),
+        entropy: Arc::new(SeededEntropy::new(7)),
+        policy: world.policy.clone(),
+        callback: None,
+    };
+    Gateway::new(parts, PromptRules::default()).start_engine(config)
+}
+
+/// A job whose call is out, and who waits for the answer.
+async fn out(world: &World, call: Call) -> (JobId, Arc<Gated>, Engine) {
+    let id = world.accepted().await;
+    let client = Gated::new(Arc::clone(&world.client), call);
+    let engine = start(
+        world,
+        Arc::clone(&world.jobs),
+        Arc::clone(&client),
+        EngineConfig::default(),
+    );
+    world.live_until("the call", async || client.is_reached()).await;
+    (id, client, engine)
+}
+
+/// Another worker takes the job, as if the lease had run out.
+async fn take_over(world: &World) {
+    let lease = EngineConfig::default().lease;
+    let later = world.clock.now().saturating_add(lease + Duration::from_secs(1));
+    let other = WorkerId::new(later, &SeededEntropy::new(9));
+    let claim = Claim::new(
+        other,
+        vec![AccountName::new("fake")],
+        9,
+        later,
+        Duration::from_secs(1),
+    );
+    assert_eq!(world.jobs.claim(claim).await.unwrap().len(), 1);
+}
+
+/// Somebody else's step.
+async fn take_step(world: &World, id: JobId, input: Input) {
+    let job = world.job(id).await;
+    let at = Moment {
+        now: world.clock.now(),
+        chance: 0.5,
+    };
+    let next = step(&job.life, input, &world.policy, at).unwrap();
+    world
+        .jobs
+        .commit(Commit::new(&job, next.life, next.event, at.now))
+        .await
+        .unwrap();
+}
+
+async fn settle() {
+    for _ in 0..200 {
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
+async fn an_answer_that_comes_after_the_lease_was_lost_is_evidence() {
+    for given_up in [false, true] {
+        let world = World::new(FakeClient::new());
+        let (id, client, engine) = out(&world, Call::Submit).await;
+        take_over(&world).await;
+        if given_up {
+            take_step(&world, id, Input::Inconclusive).await;
+            assert_eq!(world.job(id).await.life.state.stage(), Some(Stage::SubmitUnknown));
+        }
+        client.open();
+        settle().await;
+        let job = world.job(id).await;
+        assert_eq!(
+            job.life.state.upstream(),
+            world.client.tasks().first(),
+            "{:?}",
+            job.life
+        );
+        assert_eq!(world.live_until_over(id).await.status(), Status::Completed);
+        assert_eq!(world.client.paid(), 1);
+        drop(engine);
+    }
+}
+
+#[tokio::test]
+async fn an_answer_to_an_earlier_submit_does_not_stand_for_a_later_one() {
+    let world = World::new(FakeClient::new());
+    let (id, client, engine) = out(&world, Call::Submit).await;
+    take_over(&world).await;
+    take_step(&world, id, Input::Inconclusive).await;
+    take_step(&world, id, Input::Resolve(Resolution::Resubmit)).await;
+    take_step(
+        &world,
+        id,
+        Input::Start {
+            nonce: midjourney_core::job::Nonce::new(&SeededEntropy::new(5)),
+        },
+    )
+    .await;
+    let before = world.job(id).await;
+    client.open();
+    settle().await;
+    assert_eq!(world.job(id).await.life.state, before.life.state);
+    drop(engine);
+}
+
+#[tokio::test]
+async fn a_paid_answer_outlasts_a_store_that_is_gone_for_an_hour() {
+    let world = World::new(FakeClient::new());
+    let id = world.accepted().await;
+    let store = Arc::new(FaultyJobStore::new(Arc::clone(&world.jobs), FaultPlan::None));
+    let client = Gated::new(Arc::clone(&world.client), Call::Submit);
+    let engine = start(
+        &world,
+        Arc::clone(&store) as _,
+        Arc::clone(&client),
+        EngineConfig::default(),
+    );
+    world.live_until("the submit", async || client.is_reached()).await;
+    store.arm(FaultPlan::FailNth {
+        n: 1,
+        after: false,
+        forever: true,
+    });
+    client.open();
+    let back = world.clock.now().saturating_add(Duration::from_secs(3600));
+    world
+        .live_until("an hour", async || world.clock.now() >= back)
+        .await;
+    store.arm(FaultPlan::None);
+    let job = world.live_until_over(id).await;
+    assert_eq!(
+        (job.status(), world.client.paid()),
+        (Status::Completed, 1),
+        "{:?}",
+        job.life
+    );
+    drop(engine);
+}
+
+#[tokio::test]
+async fn a_cancel_during_a_poll_reaches_the_upstream_right_after_it() {
+    let world = World::new(FakeClient::new());
+    let (id, client, engine) = out(&world, Call::Status).await;
+    world.gateway().cancel(id).await.unwrap();
+    let asked = world.clock.now();
+    client.open();
+    assert_eq!(world.live_until_over(id).await.status(), Status::Cancelled);
+    let waited = world.clock.now().saturating_since(asked);
+    assert!(waited < Duration::from_secs(2), "{waited:?}");
+    drop(engine);
+}
+
+#[tokio::test]
+async fn whoever_lost_the_lease_stores_nothing_any_more() {
+    let world = World::new(FakeClient::new());
+    let (id, client, engine) = out(&world, Call::Fetch).await;
+    take_over(&world).await;
+    let begun = world.clock.now();
+    let extended = begun.saturating_add(EngineConfig::default().lease);
+    world
+        .live_until("the loss to show", async || world.clock.now() >= extended)
+        .await;
+    client.open();
+    settle().await;
+    assert_eq!(world.client.fetches(), 0);
+    assert_eq!(
+        world.jobs.get(id).await.unwrap().life.state.stage(),
+        Some(Stage::Storing)
+    );
+    drop(engine);
+}
+
+#[tokio::test]
+async fn a_watcher_may_outlive_its_gateway() {
+    let world = World::new(FakeClient::new());
+    let id = world.accepted().await;
+    let mut watch = world.gateway().watch(id, 0).await.unwrap();
+    let watcher = tokio::spawn(async move {
+        let mut last = None;
+        while let Some(event) = watch.next().await.unwrap() {
+            last = Some(event.status);
+        }
+        last
+    });
+    settle().await;
+    let engine = world.start();
+    world.live_until_over(id).await;
+    drop(engine);
+    let last = tokio::time::timeout(Duration::from_secs(20), watcher).await;
+    assert_eq!(last.unwrap().unwrap(), Some(Status::Completed));
+}
+
+#[tokio::test]
+async fn an_engine_without_workers_or_leases_works_all_the_same() {
+    let world = World::new(FakeClient::new());
+    let id = world.accepted().await;
+    let engine = world.gateway().start_engine(EngineConfig::new(0, Duration::ZERO));
+    assert_eq!(world.live_until_over(id).await.status(), Status::Completed);
+    drop(engine);
+}
