@@ -17,6 +17,7 @@ use midjourney_core::{
     image::{ByteStream, ImageKey, ImageStore, ImageStoreError, StoredImage},
 };
 
+#[cfg(feature = "assemble")]
 pub(crate) use self::folder::create_all;
 use self::{
     file::{Draft, Reading},
