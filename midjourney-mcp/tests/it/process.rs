@@ -44,7 +44,7 @@ async fn the_whole_way_over_standard_streams_with_files_on_disk() {
     session.hang_up().await;
     let status = session.child.take().unwrap().wait().await.unwrap();
     assert!(
-        status.success() && begun.elapsed() < Duration::from_secs(2),
+        status.success() && begun.elapsed() < Duration::from_secs(30),
         "{status} {:?}",
         begun.elapsed()
     );
@@ -94,14 +94,14 @@ async fn the_program_ends_when_its_input_does_even_in_the_middle() {
             session.greet().await;
             let wish = json!({"name": "imagine", "arguments": {"prompt": "a fox sim:hang"}});
             session.start("tools/call", wish).await;
-            session.request("ping", json!({})).await;
-            tokio::time::sleep(Duration::from_millis(300)).await;
+            // In the middle: the job is there, and it will never finish.
+            while session.good("list_jobs", json!({})).await["jobs"] == json!([]) {}
         }
-        let begun = Instant::now();
         session.hang_up().await;
-        let status = session.child.take().unwrap().wait().await.unwrap();
+        let mut child = session.child.take().unwrap();
+        let ended = tokio::time::timeout(Duration::from_secs(30), child.wait()).await;
+        let status = ended.expect("it ends by itself").unwrap();
         assert!(status.success(), "{status}");
-        assert!(begun.elapsed() < Duration::from_secs(2), "{:?}", begun.elapsed());
     }
 }
 
@@ -158,7 +158,7 @@ async fn a_signal_ends_it_in_order() {
     );
     let status = child.wait().await.unwrap();
     assert!(
-        status.success() && begun.elapsed() < Duration::from_secs(2),
+        status.success() && begun.elapsed() < Duration::from_secs(30),
         "{status}"
     );
 }
