@@ -113,14 +113,11 @@ impl Engine {
     /// Returns whether all workers were done. **Cancel safety:** dropping the future stops the engine at once.
     pub async fn shutdown(mut self, limit: Duration) -> bool {
         self.stop.send_replace(true);
-        let Some(mut task) = self.task.take() else {
+        // Stays in its place, so that whoever drops this future stops the engine.
+        let Some(task) = &mut self.task else {
             return true;
         };
-        if tokio::time::timeout(limit, &mut task).await.is_ok() {
-            return true;
-        }
-        task.abort();
-        false
+        tokio::time::timeout(limit, task).await.is_ok()
     }
 }
 

@@ -111,6 +111,12 @@ async fn pictures_that_break_off_or_are_none_are_fetched_again() {
     drop(engine);
     assert_eq!(job.status(), Status::Completed, "{:?}", job.life);
     assert_eq!(world.client.paid(), 1);
+    // Completed means stored, also after trouble.
+    let images = world.jobs.images(&ImageQuery::of(id)).await.unwrap().items;
+    assert_eq!(images.len(), 4);
+    for image in images {
+        assert_eq!(world.images.length(&image.key).await.unwrap(), Some(image.bytes));
+    }
 }
 
 #[tokio::test]

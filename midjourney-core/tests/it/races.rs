@@ -12,7 +12,7 @@ use async_trait::async_trait;
 use midjourney_core::{
     accounts::Accounts,
     client::{Callback, ClientError, MidjourneyClient, ParentTask, Reconciliation, Submission},
-    clock::Clock as _,
+    clock::{Clock as _, Entropy},
     engine::{Engine, EngineConfig, Parts},
     gateway::{Gateway, PromptRules},
     id::{JobId, WorkerId},
@@ -21,7 +21,7 @@ use midjourney_core::{
         AccountName, Capabilities, Claim, Commit, Failure, Input, JobRequest, JobStore, JobStoreExt as _,
         Moment, RemoteImage, RemoteStatus, Resolution, Stage, Status, UpstreamId, step,
     },
-    testing::{FakeClient, FaultPlan, FaultyJobStore, SeededEntropy},
+    testing::{FakeClient, FakeClock, FaultPlan, FaultyJobStore, SeededEntropy},
 };
 use tokio::sync::Semaphore;
 
@@ -224,6 +224,58 @@ async fn an_answer_to_an_earlier_submit_does_not_stand_for_a_later_one() {
     drop(engine);
 }
 
+/// Chance that puts the machine to sleep for an hour, once, while the intent to submit is being committed.
+#[derive(Debug)]
+struct Sleepy {
+    inner: SeededEntropy,
+    clock: FakeClock,
+    marked: AtomicBool,
+    slept: AtomicBool,
+}
+
+impl Entropy for Sleepy {
+    fn fill(&self, out: &mut [u8]) {
+        self.inner.fill(out);
+        // First the mark of 16 bytes is drawn, then the jitter of the step that commits it.
+        if out.len() == 16 {
+            self.marked.store(true, Ordering::SeqCst);
+        } else if self.marked.load(Ordering::SeqCst) && !self.slept.swap(true, Ordering::SeqCst) {
+            self.clock.advance(Duration::from_secs(3600));
+        }
+    }
+}
+
+#[tokio::test]
+async fn who_slept_through_the_lease_sends_nothing_and_says_so() {
+    let world = World::new(FakeClient::new());
+    let id = world.accepted().await;
+    let parts = Parts {
+        jobs: Arc::clone(&world.jobs),
+        images: Arc::clone(&world.images) as _,
+        accounts: Accounts::single(AccountName::new("fake"), Arc::clone(&world.client) as _),
+        clock: Arc::new(world.clock.clone()),
+        entropy: Arc::new(Sleepy {
+            inner: SeededEntropy::new(7),
+            clock: world.clock.clone(),
+            marked: AtomicBool::new(false),
+            slept: AtomicBool::new(false),
+        }),
+        policy: world.policy.clone(),
+        callback: None,
+    };
+    let engine = Gateway::new(parts, PromptRules::default()).start_engine(EngineConfig::default());
+    let job = world.live_until_over(id).await;
+    drop(engine);
+    // The first intent was taken back, for nothing had left; it is not a lost submit.
+    assert_eq!(
+        (job.status(), job.life.submits),
+        (Status::Completed, 2),
+        "{:?}",
+        job.life
+    );
+    assert_eq!((world.client.submits().len(), world.client.paid()), (1, 1));
+}
+
 #[tokio::test]
 async fn a_paid_answer_outlasts_a_store_that_is_gone_for_an_hour() {
     let world = World::new(FakeClient::new());
@@ -309,6 +361,19 @@ async fn a_watcher_may_outlive_its_gateway() {
     drop(engine);
     let last = tokio::time::timeout(Duration::from_secs(20), watcher).await;
     assert_eq!(last.unwrap().unwrap(), Some(Status::Completed));
+}
+
+#[tokio::test]
+async fn who_will_not_wait_for_the_end_stops_the_engine_at_once() {
+    let world = World::new(FakeClient::new());
+    let (id, client, engine) = out(&world, Call::Submit).await;
+    let ending = engine.shutdown(Duration::from_secs(60));
+    assert!(tokio::time::timeout(Duration::ZERO, ending).await.is_err());
+    settle().await;
+    client.open();
+    settle().await;
+    let stage = world.job(id).await.life.state.stage();
+    assert_eq!(stage, Some(Stage::Submitting), "a worker went on");
 }
 
 #[tokio::test]
