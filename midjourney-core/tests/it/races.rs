@@ -1,4 +1,9 @@
 //! What happens to a job while a call to its upstream is under way.
+#![expect(
+    clippy::unwrap_used,
+    clippy::as_conversions,
+    reason = "helpers of tests fail as tests do"
+)]
 
 use std::{
     sync::{
