@@ -16,7 +16,7 @@ use midjourney_core::{
     job::{AccountName, Claim, Commit, JobQuery, JobRequest, JobStore, LeaseEnd, NewJob, NewJobs, Owner},
     page::Cursor,
 };
-use midjourney_storage::sqlite::SqliteJobStore;
+use midjourney_storage::sqlite::{SqliteJobStore, SqliteOptions};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
@@ -42,7 +42,7 @@ fn new_job() -> NewJobs {
 
 async fn fresh() -> (Arc<dyn JobStore>, TempDir) {
     let folder = TempDir::new().unwrap();
-    let store = SqliteJobStore::open(&folder.path().join("jobs.db"))
+    let store = SqliteJobStore::open(folder.path().join("jobs.db"), SqliteOptions::default())
         .await
         .unwrap();
     (Arc::new(store), folder)
