@@ -8,6 +8,8 @@
 //! Each works without `--peer` too. Everything stays on loopback and is bounded in time. On Linux the servers are pinned to
 //! one processor and the load to another (`taskset`); on a machine that others use, run the whole under `chrt -r 1`.
 
+#![expect(clippy::disallowed_methods, reason = "measuring is asking the clock")]
+
 use std::{
     collections::HashMap,
     error::Error,
