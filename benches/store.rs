@@ -114,8 +114,9 @@ fn lists(c: &mut Criterion) {
         let (store, _folder) = runtime.block_on(fresh());
         let middle = runtime.block_on(async {
             let mut middle = None;
-            for start in (0..jobs).step_by(1_000) {
-                let done = join_all((0..1_000).map(|_| store.insert(new_job()))).await;
+            let part = 1_000.min(jobs / 2).max(1);
+            for start in (0..jobs).step_by(part) {
+                let done = join_all((0..part).map(|_| store.insert(new_job()))).await;
                 if start <= jobs / 2
                     && let Some(Ok(midjourney_core::job::Insertion::Created(made))) = done.into_iter().next()
                 {

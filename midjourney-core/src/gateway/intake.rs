@@ -160,14 +160,10 @@ impl Gateway {
             options = options.default_version(version);
         }
         let report = prompt::check(text, &self.prompts.table, &options);
-        let jobs = match report.clone().into_valid() {
-            // The report has counted the jobs against the limit already.
-            Ok(valid) => valid.expand(u64::MAX).unwrap_or_default(),
-            Err(_) => Vec::new(),
-        };
         let version = options.default_version.as_deref();
-        let jobs = jobs
-            .iter()
+        // The report has counted the jobs against the limit already.
+        let jobs = report
+            .expanded()
             .map(|job| with_version(job, &self.prompts.table, version))
             .collect();
         Ok(PromptCheck { report, jobs })

@@ -165,7 +165,7 @@ pub struct RequestDigest([u8; 32]);
 
 impl RequestDigest {
     /// The digest of `jobs` for `account`.
-    pub fn of(account: &AccountName, jobs: &[JobRequest]) -> Self {
+    pub fn of<'a>(account: &AccountName, jobs: impl IntoIterator<Item = &'a JobRequest>) -> Self {
         let mut hasher = Sha256::new();
         let mut part = |bytes: &[u8]| {
             hasher.update(u64::try_from(bytes.len()).unwrap_or(u64::MAX).to_be_bytes());

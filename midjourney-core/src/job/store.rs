@@ -117,10 +117,9 @@ pub struct NewJobs {
     pub account: AccountName,
     /// What ties them together, where they are several.
     pub batch: Option<BatchId>,
-    /// The caller's name for the request.
+    /// The caller's name for the request. Stored with the [`digest`](NewJobs::digest), which is compared when the key
+    /// comes again.
     pub idempotency_key: Option<IdempotencyKey>,
-    /// The digest of the request, compared when the key comes again.
-    pub digest: RequestDigest,
     /// The jobs, at least one, in order.
     pub jobs: Vec<NewJob>,
     /// When.
@@ -129,15 +128,12 @@ pub struct NewJobs {
 
 impl NewJobs {
     /// These `jobs` for `owner` on `account`, accepted at `now`.
-    pub fn new(owner: Owner, account: AccountName, jobs: Vec<NewJob>, now: Timestamp) -> Self {
-        let requests: Vec<_> = jobs.iter().map(|job| job.request.clone()).collect();
-        let digest = RequestDigest::of(&account, &requests);
+    pub const fn new(owner: Owner, account: AccountName, jobs: Vec<NewJob>, now: Timestamp) -> Self {
         Self {
             owner,
             account,
             batch: None,
             idempotency_key: None,
-            digest,
             jobs,
             now,
         }
@@ -153,6 +149,11 @@ impl NewJobs {
     pub fn with_key(mut self, key: Option<IdempotencyKey>) -> Self {
         self.idempotency_key = key;
         self
+    }
+
+    /// The digest of the request. Worked out anew by each call: most requests have no key and need none.
+    pub fn digest(&self) -> RequestDigest {
+        RequestDigest::of(&self.account, self.jobs.iter().map(|job| &job.request))
     }
 }
 

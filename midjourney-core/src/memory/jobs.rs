@@ -131,7 +131,7 @@ impl JobStore for MemoryJobStore {
             let mut tables = lock(&self.tables);
             let key = jobs.idempotency_key.clone().map(|key| (jobs.owner.clone(), key));
             if let Some((digest, ids)) = key.as_ref().and_then(|key| tables.keys.get(key)) {
-                return Ok(if *digest == jobs.digest {
+                return Ok(if *digest == jobs.digest() {
                     Insertion::Replayed(tables.present(ids))
                 } else {
                     Insertion::Mismatch
@@ -154,7 +154,7 @@ impl JobStore for MemoryJobStore {
             let created: Vec<_> = jobs.jobs.iter().map(|new| Job::created(new, &jobs)).collect();
             if let Some(key) = key {
                 let ids = created.iter().map(|job| job.id).collect();
-                tables.keys.insert(key, (jobs.digest, ids));
+                tables.keys.insert(key, (jobs.digest(), ids));
             }
             for job in &created {
                 tables.jobs.insert(

@@ -104,6 +104,19 @@ impl Report {
         self.diagnostics.errors().is_empty()
     }
 
+    /// The prompts of its jobs, one for each, without taking the report apart; none when it has an error. The repeats of
+    /// a variant are the same prompt.
+    pub fn expanded(&self) -> impl Iterator<Item = &ExpandedPrompt> {
+        let variants = if self.is_valid() {
+            self.variants.as_slice()
+        } else {
+            &[]
+        };
+        variants
+            .iter()
+            .flat_map(|variant| (0..variant.repeats).map(move |_| variant))
+    }
+
     /// The prompt as one that may be paid for.
     ///
     /// # Errors
@@ -191,8 +204,15 @@ pub fn check(source: &str, table: &Table, options: &CheckOptions) -> Report {
             break;
         }
         let variant = prompt.variant(number);
-        let outline = Outline::read(&variant.text, &[], table);
-        let mut judge = Judge::new(&variant.text, &outline, table, options, permutations);
+        // Without groups the one variant is the prompt itself, which is read already.
+        let read_anew;
+        let outline = if prompt.template().groups().is_empty() {
+            prompt.outline()
+        } else {
+            read_anew = Outline::read(&variant.text, &[], table);
+            &read_anew
+        };
+        let mut judge = Judge::new(&variant.text, outline, table, options, permutations);
         judge.judge();
         let (findings, expanded, repeat) = judge.finish(variants.len());
         for finding in findings {

@@ -286,7 +286,9 @@ impl Reader<'_> {
         if word.loose || image_url(text).is_some() {
             return;
         }
-        for (at, dash) in joints(text) {
+        // Most words have no dash: making the searches would cost more than this look.
+        let dashed = text.bytes().any(|byte| byte == b'-' || !byte.is_ascii());
+        for (at, dash) in dashed.then(|| joints(text)).into_iter().flatten() {
             let name = text.get(at + dash.len()..).unwrap_or_default();
             let len = name
                 .bytes()
@@ -315,7 +317,8 @@ impl Reader<'_> {
     fn weights(&mut self, span: &Span, text: &str) {
         let mut from = 0;
         self.out.steps += text.len();
-        while let Some(found) = text.get(from..).and_then(|rest| rest.find("::")) {
+        let colon = text.bytes().any(|byte| byte == b':');
+        while colon && let Some(found) = text.get(from..).and_then(|rest| rest.find("::")) {
             let mark = from + found;
             self.grow(span.start + from, span.start + mark);
             let before = self.source.get(..self.part_end).unwrap_or_default();

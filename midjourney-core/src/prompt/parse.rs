@@ -104,6 +104,10 @@ impl Prompt {
         &self.template
     }
 
+    pub(super) fn outline(&self) -> &Outline {
+        &self.outline
+    }
+
     pub(super) fn variant(&self, number: u64) -> Variant {
         if self.template.groups().is_empty() {
             Variant::whole(&self.source)

@@ -23,6 +23,9 @@ use super::{
     writer::{Command, Refusal, Tx},
 };
 
+/// Adds an event.
+const TELL: &str = "INSERT INTO events (position, job, sequence, at, body) VALUES (?1, ?2, ?3, ?4, ?5)";
+
 fn json<T: serde::Serialize>(operation: &'static str, data: &T) -> Result<String, StoreError> {
     stored::write(data).map_err(|error| failed(operation, Applied::No, Retry::Never, error))
 }
@@ -30,6 +33,8 @@ fn json<T: serde::Serialize>(operation: &'static str, data: &T) -> Result<String
 /// [`JobStore::insert`](midjourney_core::job::JobStore::insert).
 pub(super) struct Insert {
     jobs: NewJobs,
+    /// Where there is a key.
+    digest: Option<RequestDigest>,
     requests: Vec<String>,
     life: String,
     event: String,
@@ -66,6 +71,7 @@ impl Insert {
                 .collect::<Result<_, _>>()?,
             event: json(Self::OPERATION, &EventBody::of(EventKind::Created, &life))?,
             life: json(Self::OPERATION, &life)?,
+            digest: jobs.idempotency_key.is_some().then(|| jobs.digest()),
             jobs,
         })
     }
@@ -84,7 +90,7 @@ impl Insert {
         while let Some(row) = found.next()? {
             if jobs.is_empty() {
                 let digest: [u8; 32] = row.get(0)?;
-                if RequestDigest::from_bytes(digest) != self.jobs.digest {
+                if self.digest != Some(RequestDigest::from_bytes(digest)) {
                     return Ok(Some(Inserted::Mismatch));
                 }
             }
@@ -109,15 +115,13 @@ impl Command for Insert {
         let common = &self.jobs;
         let now = common.now.as_millis();
         let key = common.idempotency_key.as_ref().map(IdempotencyKey::as_str);
-        let digest = key.map(|_| common.digest.as_bytes());
+        let digest = self.digest.as_ref().map(RequestDigest::as_bytes);
         let mut insert = tx.db.prepare_cached(
             "INSERT INTO jobs (id, owner, account, batch, status, due, wake_at, created_at, updated_at,
                                idempotency_key, digest, ordinal, request, life)
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?6, ?6, ?6, ?7, ?8, ?9, ?10, ?11)",
         )?;
-        let mut tell = tx
-            .db
-            .prepare_cached("INSERT INTO events (job, sequence, at, body) VALUES (?1, 1, ?2, ?3)")?;
+        let mut tell = tx.db.prepare_cached(TELL)?;
         for (ordinal, (job, request)) in (0_i64..).zip(common.jobs.iter().zip(&self.requests)) {
             let inserted = insert.execute(params![
                 job.id.as_bytes(),
@@ -139,7 +143,8 @@ impl Command for Insert {
                 }
                 other => other?,
             };
-            tell.execute(params![job.id.as_bytes(), now, self.event])?;
+            let row = tx.db.last_insert_rowid();
+            tell.execute(params![tx.next_position()?, row, 1, now, self.event])?;
         }
         tx.count(Status::Pending, count(common.jobs.len()));
         tx.changed();
@@ -335,14 +340,14 @@ impl Command for Change {
                 self.life,
             ])?;
         if let Some(event) = &self.event {
-            tx.db
-                .prepare_cached("INSERT INTO events (job, sequence, at, body) VALUES (?1, ?2, ?3, ?4)")?
-                .execute(params![
-                    job.id.as_bytes(),
-                    int(job.sequence),
-                    commit.now.as_millis(),
-                    event
-                ])?;
+            let position = tx.next_position()?;
+            tx.db.prepare_cached(TELL)?.execute(params![
+                position,
+                present.row,
+                int(job.sequence),
+                commit.now.as_millis(),
+                event
+            ])?;
         }
         for image in &commit.images {
             put_image(tx.db, image)?;

@@ -82,7 +82,8 @@ pub(super) fn history(
     limit: usize,
 ) -> rusqlite::Result<Vec<RawEvent>> {
     db.prepare_cached(&format!(
-        "SELECT {EVENT} FROM events WHERE job = ?1 AND sequence > ?2 ORDER BY sequence LIMIT ?3"
+        "SELECT {EVENT} FROM events WHERE job = (SELECT row FROM jobs WHERE id = ?1) AND sequence > ?2
+         ORDER BY sequence LIMIT ?3"
     ))?
     .query_map(params![id.as_bytes(), int(after), count(limit)], RawEvent::read)?
     .collect()

@@ -15,7 +15,8 @@ use super::stored::{self, EventBody};
 /// The columns of [`RawJob`], in its order.
 pub(super) const JOB: &str = "id, version, sequence, owner, account, batch, updated_at, request, life";
 /// The columns of [`RawEvent`], in its order.
-pub(super) const EVENT: &str = "position, job, sequence, at, body";
+pub(super) const EVENT: &str =
+    "position, (SELECT id FROM jobs WHERE row = events.job) AS job_id, sequence, at, body";
 /// The columns of [`RawImage`], in its order.
 pub(super) const IMAGE: &str =
     "id, job, owner, kind, number, key, digest, bytes, media_type, width, height, source_url, created_at";

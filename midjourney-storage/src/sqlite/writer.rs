@@ -58,10 +58,27 @@ pub(super) fn begin(db: &Connection, limit: Duration) -> rusqlite::Result<()> {
 pub(super) struct Tx<'a> {
     pub(super) db: &'a Connection,
     counts: [i64; Status::ALL.len()],
+    /// The position of the newest event, once one was added.
+    position: Option<i64>,
     changed: bool,
 }
 
 impl Tx<'_> {
+    /// The position for one more event. It is noted once for the whole transaction: `AUTOINCREMENT` would note it for
+    /// each event.
+    pub(super) fn next_position(&mut self) -> rusqlite::Result<i64> {
+        let last = match self.position {
+            Some(last) => last,
+            None => self
+                .db
+                .prepare_cached("SELECT position FROM newest_event")?
+                .query_row([], |row| row.get(0))?,
+        };
+        let next = last.saturating_add(1);
+        self.position = Some(next);
+        Ok(next)
+    }
+
     /// Notes that there is something new to see.
     pub(super) const fn changed(&mut self) {
         self.changed = true;
@@ -76,7 +93,12 @@ impl Tx<'_> {
         }
     }
 
-    fn write_counts(&self) -> rusqlite::Result<()> {
+    fn finish(&self) -> rusqlite::Result<()> {
+        if let Some(position) = self.position {
+            self.db
+                .prepare_cached("UPDATE newest_event SET position = ?1")?
+                .execute([position])?;
+        }
         for (status, by) in Status::ALL.into_iter().zip(self.counts) {
             if by != 0 {
                 self.db
@@ -334,12 +356,13 @@ impl Worker {
         let mut tx = Tx {
             db: &self.db,
             counts: [0; Status::ALL.len()],
+            position: None,
             changed: false,
         };
         for task in batch {
             task.run(&mut tx).map_err(Fault::Run)?;
         }
-        tx.write_counts().map_err(Fault::Run)?;
+        tx.finish().map_err(Fault::Run)?;
         let news = news || tx.changed;
         self.db
             .prepare_cached("COMMIT")

@@ -45,15 +45,21 @@ CREATE TABLE job_counts (
 ) STRICT;
 INSERT INTO job_counts (status, jobs) VALUES (0, 0), (1, 0), (2, 0), (3, 0), (4, 0), (5, 0);
 
--- AUTOINCREMENT: a position is never given twice, even after the newest events were removed.
 CREATE TABLE events (
-    position INTEGER PRIMARY KEY AUTOINCREMENT,
-    job      BLOB    NOT NULL REFERENCES jobs (id) ON DELETE CASCADE,
+    position INTEGER PRIMARY KEY,
+    -- The job's row, not its id: half the size in table and index, and the check that it exists costs less.
+    job      INTEGER NOT NULL REFERENCES jobs (row) ON DELETE CASCADE,
     sequence INTEGER NOT NULL,
     at       INTEGER NOT NULL,
     body     TEXT    NOT NULL,
     UNIQUE (job, sequence)
 ) STRICT;
+
+-- The newest position, kept by the writer, so that none is ever given twice, even after the newest events were removed.
+CREATE TABLE newest_event (
+    position INTEGER NOT NULL
+) STRICT;
+INSERT INTO newest_event (position) VALUES (0);
 
 CREATE TABLE images (
     row        INTEGER PRIMARY KEY,
