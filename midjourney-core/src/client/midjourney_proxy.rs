@@ -432,8 +432,13 @@ impl MidjourneyClient for MidjourneyProxy {
                 unavailable("the picture's server is not able to give it at the moment"),
                 None,
             )),
+            // How servers of signed links answer once the signature is too old.
+            401 | 403 | 404 | 410 => Err(ClientError::refused(Failure::new(
+                FailureKind::ImageExpired,
+                "the picture's link has died",
+            ))),
             status => Err(ClientError::refused(unavailable(&format!(
-                "the picture's server answered HTTP {status}; links expire"
+                "the picture's server answered HTTP {status}"
             )))),
         }
     }

@@ -8,7 +8,10 @@ use super::Parts;
 use crate::{
     client::{ClientError, MidjourneyClient, ParentTask, Reconciliation, Submission},
     error::{Applied, Chain},
-    job::{Failure, FailureKind, Input, Job, JobState, JobStoreExt as _, Nonce, StoreError, UpstreamId},
+    job::{
+        Failure, FailureKind, Input, Job, JobState, JobStoreExt as _, Nonce, RemoteStatus, StoreError,
+        UpstreamId,
+    },
 };
 
 /// What must be sent for `job` under `nonce`.
@@ -112,6 +115,24 @@ pub(super) async fn poll(client: &Arc<dyn MidjourneyClient>, upstream: &Upstream
             Input::PollFailed {
                 failure: error.failure,
                 after: error.retry_after,
+            }
+        }
+    }
+}
+
+/// Asks for new links, the old ones having `died`.
+pub(super) async fn renew(client: &Arc<dyn MidjourneyClient>, upstream: &UpstreamId, died: Failure) -> Input {
+    match client.status(upstream).await {
+        Ok(RemoteStatus::Succeeded(result)) if !result.images.is_empty() => Input::Renewed(result),
+        Ok(_) => Input::StoreFailed {
+            failure: died,
+            retry: false,
+        },
+        Err(error) => {
+            log(client, "status", &error);
+            Input::StoreFailed {
+                failure: died,
+                retry: error.retry,
             }
         }
     }

@@ -156,13 +156,24 @@ impl Worker {
     }
 
     async fn store(&mut self, client: &Arc<dyn MidjourneyClient>) -> Next {
-        let JobState::Storing { result, .. } = self.job.life.state.clone() else {
+        let JobState::Storing {
+            upstream,
+            result,
+            renewed,
+        } = self.job.life.state.clone()
+        else {
             return Next::LetGo;
         };
         let (parts, job) = (Arc::clone(&self.parts), self.job.clone());
         let work = pin!(download::all(&parts, client, &job, &result));
         match lease::while_held(&parts, &mut self.lease, self.config.lease, work).await {
             Some(Ok(images)) => self.apply(Input::Stored, images).await,
+            Some(Err(Input::StoreFailed { failure, .. }))
+                if failure.kind == FailureKind::ImageExpired && !renewed =>
+            {
+                let input = self.held(effects::renew(client, &upstream, failure)).await;
+                self.apply(input, Vec::new()).await
+            }
             Some(Err(input)) => self.apply(input, Vec::new()).await,
             // Whoever has the job now stores under the same keys: going on might replace what is committed by then.
             None => Next::LetGo,

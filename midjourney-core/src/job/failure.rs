@@ -38,6 +38,8 @@ pub enum FailureKind {
     BadAnswer,
     /// The finished pictures could not be fetched or are not pictures.
     ImageUnavailable,
+    /// The links to the finished pictures had died before they were fetched.
+    ImageExpired,
     /// The pictures could not be written to our own storage.
     StorageFailed,
     /// The submit's answer was lost, and nothing showed within the limit whether it was accepted.
@@ -63,6 +65,7 @@ impl FailureKind {
             Self::LostAtUpstream => "lost_at_upstream",
             Self::BadAnswer => "bad_answer",
             Self::ImageUnavailable => "image_unavailable",
+            Self::ImageExpired => "image_expired",
             Self::StorageFailed => "storage_failed",
             Self::SubmitUnknown => "submit_unknown",
             Self::CancelledAtUpstream => "cancelled_at_upstream",

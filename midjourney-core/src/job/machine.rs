@@ -91,6 +91,9 @@ pub enum JobState {
         upstream: UpstreamId,
         /// What to fetch.
         result: RemoteResult,
+        /// The links had died and were asked for once more.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        renewed: bool,
     },
     /// The pictures are in our storage. Final.
     Completed {
@@ -383,6 +386,8 @@ pub enum Input {
     },
     /// All pictures are in our storage.
     Stored,
+    /// The links had died; the upstream gave new ones.
+    Renewed(RemoteResult),
     /// The pictures could not be fetched or stored.
     StoreFailed {
         /// Why.
@@ -466,6 +471,7 @@ impl Input {
             Self::Observed(_) => "observed",
             Self::PollFailed { .. } => "poll failed",
             Self::Stored => "stored",
+            Self::Renewed(_) => "links renewed",
             Self::StoreFailed { .. } => "store failed",
             Self::CancelRequested => "cancel",
             Self::CancelDone => "cancel done",
@@ -535,9 +541,17 @@ pub fn step(life: &Life, input: Input, policy: &Policy, at: Moment) -> Result<Tr
             Ok(next.unchanged())
         }
 
-        (JobState::Storing { upstream, result }, Input::Stored) => {
+        (JobState::Storing { upstream, result, .. }, Input::Stored) => {
             Ok(next.completed(upstream.clone(), result.clone()))
         }
+        (
+            JobState::Storing {
+                upstream,
+                renewed: false,
+                ..
+            },
+            Input::Renewed(result),
+        ) => Ok(next.renewed(upstream.clone(), result)),
         (JobState::Storing { .. }, Input::StoreFailed { failure, retry }) => {
             Ok(next.store_failed(failure, retry))
         }
@@ -735,7 +749,11 @@ impl Next<'_> {
                 self.heard(upstream, Phase::Running, progress.or(Some(99)))
             }
             RemoteStatus::Succeeded(result) => self.to(
-                JobState::Storing { upstream, result },
+                JobState::Storing {
+                    upstream,
+                    result,
+                    renewed: false,
+                },
                 Some(Duration::ZERO),
                 EventKind::Storing,
             ),
@@ -883,6 +901,17 @@ impl Next<'_> {
             None,
             EventKind::Completed,
         )
+    }
+
+    /// Once: an upstream that gives dead links again has no others.
+    fn renewed(&self, upstream: UpstreamId, result: RemoteResult) -> Transition {
+        let mut next = self.again(Duration::ZERO, None);
+        next.life.state = JobState::Storing {
+            upstream,
+            result,
+            renewed: true,
+        };
+        next
     }
 
     /// The pictures are paid for and nowhere else for long: both the tries and the time must be used up, and what only

@@ -417,10 +417,12 @@ fn every_state() -> Vec<JobState> {
             result: RemoteResult::new(images)
                 .with_actions(actions.clone())
                 .with_seed(Some(u32::MAX)),
+            renewed: false,
         },
         JobState::Storing {
             upstream: upstream.clone(),
             result: RemoteResult::default(),
+            renewed: true,
         },
         JobState::Completed {
             upstream: upstream.clone(),

@@ -120,6 +120,30 @@ async fn pictures_that_break_off_or_are_none_are_fetched_again() {
 }
 
 #[tokio::test]
+async fn links_that_died_are_asked_for_once_more() {
+    let died = || FetchOutcome::Fail(Trouble::refused(failure(FailureKind::ImageExpired)));
+    let world = World::new(FakeClient::new());
+    world.client.script_fetches([died()]);
+    let id = world.accepted().await;
+    let engine = world.start();
+    assert_eq!(world.live_until_over(id).await.status(), Status::Completed);
+    drop(engine);
+    assert_eq!(world.client.paid(), 1);
+
+    // Dead links again are all that there is.
+    let world = World::new(FakeClient::new());
+    world.client.script_fetches((0..8).map(|_| died()));
+    let id = world.accepted().await;
+    let engine = world.start();
+    let job = world.live_until_over(id).await;
+    drop(engine);
+    assert_eq!(
+        job.life.failure().map(|f| (f.kind, f.spent)),
+        Some((FailureKind::ImageExpired, Spent::Yes))
+    );
+}
+
+#[tokio::test]
 async fn an_upstream_that_stops_answering_fails_the_job_within_its_limit() {
     let world = World::new(FakeClient::new());
     world

@@ -423,7 +423,8 @@ async fn codes_that_refuse() {
         (405, String::new(), K::Unsupported, no),
         (413, String::new(), K::InvalidPrompt, no),
         (429, String::new(), K::RateLimited, later),
-        (302, String::new(), K::BadAnswer, no),
+        (302, String::new(), K::BadAnswer, lost),
+        (307, String::new(), K::BadAnswer, no),
         (308, String::new(), K::BadAnswer, no),
         (303, String::new(), K::BadAnswer, lost),
         (408, String::new(), K::BadAnswer, lost),
@@ -985,7 +986,7 @@ async fn pictures_come_from_the_gateway_itself_or_from_public_places() {
     let at = |route: &str| format!("{}{route}", server.uri());
     assert_eq!(fetch(&client, &at("/a.png")).await.unwrap().unwrap(), b"png");
     assert_eq!(fetch(&client, &at("/moved")).await.unwrap().unwrap(), b"png");
-    for route in ["/inside", "/metadata", "/file", "/name", "/loop", "/gone"] {
+    for route in ["/inside", "/metadata", "/file", "/name", "/loop"] {
         let error = fetch(&client, &at(route)).await.unwrap_err();
         assert_eq!(
             (error.failure.kind, error.retry),
@@ -993,6 +994,8 @@ async fn pictures_come_from_the_gateway_itself_or_from_public_places() {
             "{route}"
         );
     }
+    let gone = fetch(&client, &at("/gone")).await.unwrap_err();
+    assert_eq!(gone.failure.kind, FailureKind::ImageExpired);
     assert!(fetch(&client, &at("/busy")).await.unwrap_err().retry);
     for url in [
         inside.uri(),

@@ -133,8 +133,9 @@ pub(super) fn submitted(reply: &Reply<'_>) -> Result<UpstreamId, ClientError> {
                 .unwrap_or_else(|| garbled(reply, "the upstream answered with an unknown code"))),
             None => Err(garbled(reply, "the upstream's answer could not be understood")),
         },
-        // A redirect was not worked on, save for 303, which says where the result of the work is.
-        300..=302 | 304..=399 => Err(ClientError::refused(Failure::new(
+        // These two ask for the same request elsewhere: it was not worked on. The others are also how a server shows
+        // the way to the result of its work.
+        307 | 308 => Err(ClientError::refused(Failure::new(
             FailureKind::BadAnswer,
             "the upstream redirects; configure the address it redirects to",
         ))
@@ -157,6 +158,10 @@ pub(super) fn submitted(reply: &Reply<'_>) -> Result<UpstreamId, ClientError> {
                 ClientError::refused(Failure::new(kind, message)).with_source(reply.said())
             }))
         }
+        300..=399 => Err(garbled(
+            reply,
+            "the upstream redirects; configure the address it redirects to",
+        )),
         _ => Err(garbled(reply, "the upstream failed while it took the task")),
     }
 }

@@ -73,6 +73,7 @@ fn lives() -> Vec<Life> {
         JobState::Storing {
             upstream: upstream.clone(),
             result,
+            renewed: false,
         },
         JobState::Completed {
             upstream: upstream.clone(),
