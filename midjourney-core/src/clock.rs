@@ -3,7 +3,12 @@
 //! Nothing in this workspace asks the operating system for the time or for randomness on its own: both come in
 //! through [`Clock`] and [`Entropy`], so that every decision can be replayed in a test.
 
-use std::{fmt, str::FromStr, time::Duration};
+use std::{
+    fmt,
+    str::FromStr,
+    sync::{Mutex, PoisonError},
+    time::{Duration, Instant},
+};
 
 use async_trait::async_trait;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
@@ -101,7 +106,8 @@ pub trait Clock: fmt::Debug + Send + Sync + 'static {
     async fn sleep_until(&self, deadline: Timestamp);
 }
 
-/// The operating system's clock.
+/// The operating system's clock, which never goes back while the process lives: where somebody sets it back, time goes
+/// on at its own pace from the latest moment seen. Else every wait would become as much longer as the clock was wrong.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct SystemClock;
 
@@ -109,20 +115,45 @@ pub struct SystemClock;
 impl Clock for SystemClock {
     #[expect(clippy::disallowed_methods, reason = "this is the one place that may ask")]
     fn now(&self) -> Timestamp {
+        static LATEST: Mutex<Option<Reading>> = Mutex::new(None);
         let since = std::time::SystemTime::now()
             .duration_since(std::time::UNIX_EPOCH)
             .unwrap_or_default();
-        Timestamp(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+        let mut latest = LATEST.lock().unwrap_or_else(PoisonError::into_inner);
+        let reading = Reading::after(latest.take(), since, Instant::now());
+        Timestamp(i64::try_from(latest.insert(reading).time.as_millis()).unwrap_or(i64::MAX))
     }
 
     async fn sleep_until(&self, deadline: Timestamp) {
-        // The wall clock may be set back while tokio's monotonic timer runs, hence the loop.
         loop {
             let left = deadline.saturating_since(self.now());
             if left.is_zero() {
                 return;
             }
-            tokio::time::sleep(left).await;
+            // In naps: tokio's timer does not see the clock being set forward, nor every sleep of the machine.
+            tokio::time::sleep(left.min(LONGEST_NAP)).await;
+        }
+    }
+}
+
+/// The longest that a sleeper goes without a look at the clock.
+const LONGEST_NAP: Duration = Duration::from_secs(30);
+
+/// One look at both clocks.
+#[derive(Clone, Copy, Debug)]
+struct Reading {
+    /// Since the Unix epoch.
+    time: Duration,
+    at: Instant,
+}
+
+impl Reading {
+    /// The wall clock's word, unless the steady clock says that it has gone back since the `last` reading.
+    fn after(last: Option<Self>, wall: Duration, at: Instant) -> Self {
+        let steady = last.map(|last| last.time.saturating_add(at.saturating_duration_since(last.at)));
+        Self {
+            time: steady.map_or(wall, |steady| steady.max(wall)),
+            at,
         }
     }
 }
@@ -164,6 +195,19 @@ mod tests {
         assert_eq!("2026-11-22T11:00:00.25+01:00".parse(), Ok(time));
         assert_eq!(time.utc_date(), (2026, 11, 22));
         assert!("yesterday".parse::<Timestamp>().is_err());
+    }
+
+    #[test]
+    #[expect(clippy::disallowed_methods, reason = "any instant will do")]
+    fn a_clock_that_is_set_back_goes_on_from_where_it_was() {
+        let (hour, second, start) = (Duration::from_secs(3_600), Duration::from_secs(1), Instant::now());
+        let first = Reading::after(None, hour * 10, start);
+        let set_back = Reading::after(Some(first), hour * 9, start + second);
+        assert_eq!(set_back.time, hour * 10 + second);
+        let set_forward = Reading::after(Some(set_back), hour * 12, start + second * 2);
+        assert_eq!(set_forward.time, hour * 12);
+        let once_more = Reading::after(Some(set_forward), hour * 9, start + second * 3);
+        assert_eq!(once_more.time, hour * 12 + second);
     }
 
     #[test]
