@@ -271,9 +271,18 @@ impl Default for Upstream {
 }
 
 impl Upstream {
-    /// The name of the account: the configured one, else that of the kind.
-    pub fn account_name(&self) -> &str {
-        self.account.as_deref().unwrap_or(self.kind.as_str())
+    /// The name of the account: the configured one, else the kind with the host of its gateway, so that another gateway
+    /// is never asked about this one's tasks.
+    pub fn account_name(&self) -> String {
+        if let Some(name) = &self.account {
+            return name.clone();
+        }
+        let url = self.base_url.as_ref();
+        match url.and_then(|url| Some((url.host_str()?, url.port()))) {
+            Some((host, None)) => format!("{}@{host}", self.kind),
+            Some((host, Some(port))) => format!("{}@{host}:{port}", self.kind),
+            None => self.kind.to_string(),
+        }
     }
 }
 

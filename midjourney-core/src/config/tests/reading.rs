@@ -85,6 +85,9 @@ fn nothing_and_nearly_nothing_give_the_defaults() {
     assert!(config.server.is_loopback());
     assert_eq!(config.storage.retention(), None);
     assert_eq!(config.upstream.account_name(), "simulator");
+    let other = "upstream: { kind: midjourney-proxy, base_url: 'https://one.example:8443/mj' }";
+    let other = Config::from_yaml(other).unwrap();
+    assert_eq!(other.upstream.account_name(), "midjourney-proxy@one.example:8443");
     assert_eq!(config.images_dir(Path::new("/d")), Path::new("/d/images"));
 }
 
