@@ -33,8 +33,10 @@ pub struct OutboundOptions {
     pub headers_timeout: Duration,
     /// Between two pieces of a download.
     pub idle_timeout: Duration,
-    /// For a whole call, and for a whole download.
+    /// For a whole call.
     pub total_timeout: Duration,
+    /// For a whole download: enough for the largest picture over a slow line, and an end to one that only drips.
+    pub download_timeout: Duration,
     /// The longest answer read whole, in bytes. Downloads are bounded by their reader.
     pub body_limit: usize,
 }
@@ -49,6 +51,7 @@ impl Default for OutboundOptions {
             headers_timeout: Duration::from_secs(15),
             idle_timeout: Duration::from_secs(10),
             total_timeout: Duration::from_secs(60),
+            download_timeout: Duration::from_secs(600),
             body_limit: 8 * 1024 * 1024,
         }
     }
@@ -318,7 +321,7 @@ impl Outbound {
     ///
     /// **Cancel safety:** safe.
     pub async fn download(&self, url: &str) -> Result<Download, OutboundError> {
-        let deadline = Instant::now() + self.options.total_timeout;
+        let deadline = Instant::now() + self.options.download_timeout;
         let refused = |_| OutboundError::Refused(RefusedUrl::Malformed);
         let mut url = Url::parse(url).map_err(refused)?;
         // A stranger's redirect must not reach the trusted origin, which may be an open gateway on this machine.
