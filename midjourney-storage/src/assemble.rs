@@ -3,6 +3,7 @@
 use std::{
     path::{Path, PathBuf},
     sync::Arc,
+    time::Duration,
 };
 
 use midjourney_core::{
@@ -34,6 +35,9 @@ use crate::{
     sqlite::{SqliteJobStore, SqliteOptions},
 };
 
+/// For the commit after the last call.
+const COMMIT: Duration = Duration::from_secs(10);
+
 /// A gateway and what else its host wants to know.
 #[derive(Debug)]
 #[non_exhaustive]
@@ -42,6 +46,9 @@ pub struct Assembled {
     pub gateway: Gateway,
     /// How its engine is to work.
     pub engine: EngineConfig,
+    /// How long its workers may take to come to rest: the longest call to the upstream, and the commit after it. A
+    /// process that ends earlier may cut off a submit, perhaps somebody else's, and leave it unknown.
+    pub rest: Duration,
     /// The job database, for checks that only this backend has.
     pub jobs: Arc<SqliteJobStore>,
     /// Where the database is.
@@ -140,6 +147,7 @@ pub async fn assemble(config: &Config, data_dir: &Path) -> Result<Assembled, Ass
     Ok(Assembled {
         gateway: Gateway::new(parts, prompts),
         engine: EngineConfig::new(config.engine.concurrency, config.engine.lease),
+        rest: config.engine.submit_timeout.max(config.upstream.timeout) + COMMIT,
         jobs,
         database,
         images,

@@ -1,9 +1,10 @@
 //! `imagine`, `upscale`, `variation`: accept, follow, list the files.
 
-use std::{path::Path, process::ExitCode};
+use std::{path::Path, process::ExitCode, time::Duration};
 
 use futures_util::future::join_all;
 use midjourney_core::{
+    engine::Engine,
     error::Error,
     gateway::{Accepted, FollowUp, Gateway, Imagine, JobView},
     id::JobId,
@@ -20,8 +21,8 @@ use super::{
     progress::{Line, Progress},
 };
 
-/// How long running work may take to come to rest at the end.
-const SHUTDOWN: std::time::Duration = std::time::Duration::from_secs(10);
+/// How long running work may take to come to rest when a person does not want to wait.
+const HURRY: Duration = Duration::from_secs(10);
 /// The exit status of a process that was interrupted, as shells have it.
 const INTERRUPTED: u8 = 130;
 
@@ -89,14 +90,14 @@ async fn follow(
     let outcome = tokio::select! {
         done = tokio::time::timeout(args.timeout, join_all(waits)) => done.ok(),
         _ = tokio::signal::ctrl_c() => {
-            engine.shutdown(SHUTDOWN).await;
+            engine.shutdown(HURRY).await;
             for job in &accepted.jobs {
                 note(format_args!("interrupted; the job goes on: midjourney jobs wait {}", job.id));
             }
             return Ok(ExitCode::from(INTERRUPTED));
         }
     };
-    engine.shutdown(SHUTDOWN).await;
+    rest(engine, assembled.rest).await;
     let Some(outcome) = outcome else {
         for job in &accepted.jobs {
             note(format_args!(
@@ -108,6 +109,16 @@ async fn follow(
     };
     let jobs = outcome.into_iter().collect::<Result<Vec<_>, _>>()?;
     finish(context, &assembled, &jobs, args.output.as_deref()).await
+}
+
+/// Lets the engine finish what it has begun, which may be the jobs of others; a second Ctrl-C ends that too.
+pub(super) async fn rest(engine: Engine, limit: Duration) {
+    tokio::select! {
+        rested = engine.shutdown(limit) => if !rested {
+            note("a call to the upstream was cut off; whichever process works next looks what came of it");
+        },
+        _ = tokio::signal::ctrl_c() => {}
+    }
 }
 
 async fn wait(gateway: &Gateway, id: JobId, line: Line, quiet: bool) -> Result<Job, Error> {

@@ -7,7 +7,7 @@ use midjourney_core::job::{Job, JobQuery, Resolution, Stage, UpstreamId};
 use super::{
     args::{Decision, JobsCommand},
     context::Context,
-    draw::finish,
+    draw::{finish, rest},
     output::{Failure, note, say, say_json},
 };
 
@@ -37,7 +37,7 @@ pub(super) async fn run(context: &Context, command: JobsCommand) -> Result<ExitC
         JobsCommand::Wait { job, timeout } => {
             let (assembled, engine) = context.working().await?;
             let job = assembled.gateway.wait(job, timeout).await?;
-            engine.shutdown(std::time::Duration::from_secs(10)).await;
+            rest(engine, assembled.rest).await;
             if !job.status().is_final() {
                 note(format_args!(
                     "not finished in time; the job goes on: midjourney jobs wait {}",
@@ -65,7 +65,7 @@ pub(super) async fn run(context: &Context, command: JobsCommand) -> Result<ExitC
                     ));
                 }
             }
-            engine.shutdown(std::time::Duration::from_secs(10)).await;
+            rest(engine, assembled.rest).await;
             Ok(ExitCode::SUCCESS)
         }
         JobsCommand::Cancel { job } => changed(context, context.gateway().await?.cancel(job).await?).await,
