@@ -6,6 +6,7 @@ use std::{
     io,
     path::{Path, PathBuf},
     sync::atomic::{AtomicU64, Ordering},
+    thread,
     time::Duration,
 };
 
@@ -17,9 +18,12 @@ use rusqlite::{Connection, OpenFlags, config::DbConfig};
 
 use super::{
     SqliteOptions,
-    error::{classify, classify_unknown, damaged, failed},
+    error::{classify, classify_unknown, damaged, failed, is_busy},
     migrate,
 };
+
+/// Between two tries at opening.
+const PAUSE: Duration = Duration::from_millis(5);
 
 const OPERATION: &str = "opening the database";
 
@@ -36,7 +40,28 @@ pub(super) struct Opened {
 }
 
 /// Opens the database at `path`, which is absolute; makes it where there is none.
+///
+/// Another process may be recovering the log, closing the database as its last user, or making it. SQLite does not
+/// wait for all of these, so an opening that meets one begins anew, for as long as the options allow.
 pub(super) fn open(path: &Path, options: &SqliteOptions) -> Result<Opened, StoreError> {
+    let mut tries = options.busy_limit.as_millis() / PAUSE.as_millis();
+    loop {
+        match try_open(path, options) {
+            Err(error) if is_busy_store(&error) && tries > 0 => tries = tries.saturating_sub(1),
+            other => return other,
+        }
+        thread::sleep(PAUSE);
+    }
+}
+
+fn is_busy_store(error: &StoreError) -> bool {
+    match error {
+        StoreError::Backend { source, .. } => source.downcast_ref().is_some_and(is_busy),
+        _ => false,
+    }
+}
+
+fn try_open(path: &Path, options: &SqliteOptions) -> Result<Opened, StoreError> {
     match fs::metadata(path) {
         Ok(found) => refuse_short(path, found.len())?,
         Err(error) if error.kind() == io::ErrorKind::NotFound => create(path, options.busy_limit)?,
@@ -149,6 +174,8 @@ fn create(path: &Path, limit: Duration) -> Result<(), StoreError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let db = Connection::open_with_flags(&draft.0, flags).map_err(sql)?;
     migrate::apply(&db, path, limit)?;
+    // Here, where nobody else has it open: the change of mode needs the file for itself.
+    db.pragma_update(None, "journal_mode", "WAL").map_err(sql)?;
     db.close().map_err(|(_, error)| sql(error))?;
     match fs::hard_link(&draft.0, path) {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(io_failed(error)),
@@ -183,7 +210,7 @@ const DRAFT: &str = ".new-";
 
 impl Drop for Draft {
     fn drop(&mut self) {
-        for suffix in ["", "-journal"] {
+        for suffix in ["", "-journal", "-wal", "-shm"] {
             // What stays is removed by a later creation.
             fs::remove_file(beside(&self.0, suffix)).unwrap_or_default();
         }
