@@ -4,6 +4,7 @@
 //! through [`Clock`] and [`Entropy`], so that every decision can be replayed in a test.
 
 use std::{
+    cell::RefCell,
     fmt,
     str::FromStr,
     sync::{Mutex, PoisonError},
@@ -175,12 +176,48 @@ pub trait Entropy: fmt::Debug + Send + Sync + 'static {
 #[derive(Clone, Copy, Debug, Default)]
 pub struct OsEntropy;
 
-impl Entropy for OsEntropy {
-    #[expect(clippy::panic, reason = "no id, nonce or key may be made without randomness")]
-    fn fill(&self, out: &mut [u8]) {
-        if let Err(error) = getrandom::fill(out) {
-            panic!("the operating system gives no randomness: {error}");
+/// How much a thread asks the system for at once: enough for sixteen ids.
+const POOL: usize = 256;
+
+/// Random bytes that were asked for and not given out yet, at the end of `bytes`.
+struct Pool {
+    bytes: [u8; POOL],
+    left: usize,
+}
+
+thread_local! {
+    static RANDOM: RefCell<Pool> = const { RefCell::new(Pool { bytes: [0; POOL], left: 0 }) };
+}
+
+impl Pool {
+    fn take(&mut self, out: &mut [u8]) {
+        if self.left < out.len() {
+            from_system(&mut self.bytes);
+            self.left = POOL;
         }
+        let rest = self.left.saturating_sub(out.len());
+        if let Some(taken) = self.bytes.get_mut(rest..self.left) {
+            out.copy_from_slice(taken);
+            // What was given out must not be found here.
+            taken.fill(0);
+        }
+        self.left = rest;
+    }
+}
+
+impl Entropy for OsEntropy {
+    fn fill(&self, out: &mut [u8]) {
+        if out.len() > POOL {
+            return from_system(out);
+        }
+        RANDOM.with_borrow_mut(|pool| pool.take(out));
+    }
+}
+
+#[expect(clippy::panic, reason = "no id, nonce or key may be made without randomness")]
+fn from_system(out: &mut [u8]) {
+    if let Err(error) = getrandom::fill(out) {
+        panic!("the operating system gives no randomness: {error}");
     }
 }
 
@@ -208,6 +245,19 @@ mod tests {
         assert_eq!(set_forward.time, hour * 12);
         let once_more = Reading::after(Some(set_forward), hour * 9, start + second * 3);
         assert_eq!(once_more.time, hour * 12 + second);
+    }
+
+    #[test]
+    fn no_random_bytes_are_given_out_twice() {
+        let mut seen = std::collections::HashSet::new();
+        for _ in 0..100 {
+            let mut bytes = [0; 24];
+            OsEntropy.fill(&mut bytes);
+            assert!(seen.insert(bytes));
+        }
+        let mut long = [0; 2 * POOL];
+        OsEntropy.fill(&mut long);
+        assert!(long[..24] != long[24..48] && long.iter().any(|byte| *byte != 0));
     }
 
     #[test]

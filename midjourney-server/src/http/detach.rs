@@ -3,7 +3,7 @@
 use midjourney_core::error::Error;
 use tracing::Instrument as _;
 
-use super::problem::Problem;
+use super::{edge, problem::Problem};
 
 /// Runs `work` as a task of its own: hyper drops a handler when its client goes away, and a request that changes
 /// something must not stop half-way.
@@ -15,7 +15,11 @@ where
     match tokio::spawn(work.in_current_span()).await {
         Ok(outcome) => outcome.map_err(Problem::from),
         Err(failed) => {
-            tracing::error!(panicked = failed.is_panic(), "a request's task died");
+            tracing::error!(
+                request = edge::request_id(),
+                panicked = failed.is_panic(),
+                "a request's task died"
+            );
             Err(Problem::internal())
         }
     }

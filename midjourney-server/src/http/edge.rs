@@ -42,7 +42,8 @@ pub(super) async fn edge(State(app): State<Arc<App>>, request: Request, next: Ne
         .map_or("", MatchedPath::as_str);
     let method = request.method().clone();
     // The path and the query stay out of the log: they may hold what a client should not have put there.
-    let span = tracing::info_span!("http", %method, route, id);
+    // Lines at the usual level carry the id themselves: a span for each request would cost more than all else here.
+    let span = tracing::debug_span!("http", %method, route, id);
     let header = HeaderValue::from_str(&id).ok();
     let unwieldy = unwieldy(&request);
 
@@ -53,7 +54,7 @@ pub(super) async fn edge(State(app): State<Arc<App>>, request: Request, next: Ne
                 .catch_unwind()
                 .await
                 .unwrap_or_else(|_| {
-                    tracing::error!("a handler panicked");
+                    tracing::error!(request = request_id(), "a handler panicked");
                     Problem::internal().into_response()
                 }),
             Err(problem) => problem.into_response(),

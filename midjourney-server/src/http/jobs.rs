@@ -199,9 +199,9 @@ pub(super) async fn imagine(
     patience: Patience,
     ApiJson(body): ApiJson<ImagineBody>,
 ) -> Result<Response, Problem> {
-    let gateway = app.gateway.clone();
     let request = Imagine::new(body.prompt).with_version(body.version).with_key(key);
-    let accepted = detach(async move { gateway.imagine(request).await }).await?;
+    // One step, which the store takes or does not: nothing can stop half-way when the client hangs up.
+    let accepted = app.gateway.imagine(request).await?;
     submitted(&app, accepted, patience).await
 }
 

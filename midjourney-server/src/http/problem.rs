@@ -246,7 +246,7 @@ impl From<Error> for Problem {
     fn from(error: Error) -> Self {
         let class = class(error.kind());
         if class.status.is_server_error() {
-            tracing::error!(code = class.code, error = %Chain(&error), "request failed");
+            tracing::error!(request = edge::request_id(), code = class.code, error = %Chain(&error), "request failed");
         } else if std::error::Error::source(&error).is_some() {
             tracing::debug!(code = class.code, error = %Chain(&error), "request refused");
         }
