@@ -49,6 +49,10 @@ impl MidjourneyClient for PixelStudio {
         can
     }
 
+    fn supports(&self, action: Action) -> bool {
+        matches!(action, Action::Imagine)
+    }
+
     fn check(&self, request: &JobRequest, _parent: Option<&ParentTask>) -> Result<(), Failure> {
         match request.action {
             Action::Imagine => Ok(()),

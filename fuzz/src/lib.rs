@@ -6,10 +6,7 @@
 use std::sync::{Arc, LazyLock};
 
 use midjourney_core::{
-    client::{
-        MidjourneyClient as _,
-        midjourney_proxy::{MidjourneyProxy, ProxyOptions},
-    },
+    client::{HttpOptions, MidjourneyClient as _, midjourney_proxy::MidjourneyProxy},
     clock::{SystemClock, Timestamp},
     config::Config,
     job::IdempotencyKey,
@@ -92,7 +89,7 @@ fn client() -> Option<MidjourneyProxy> {
     let outbound = Outbound::new(OutboundOptions::default()).ok()?;
     let base_url = "https://gateway.invalid".parse().ok()?;
     let keys = Arc::new(MemoryKeys::new());
-    let options = ProxyOptions::new(
+    let options = HttpOptions::new(
         base_url,
         KeyName::new("midjourney"),
         keys,

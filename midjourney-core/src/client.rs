@@ -3,22 +3,28 @@
 //! Each upstream is one module with its wire types private to it. All of them take the same [`Submission`] and give
 //! the same [`RemoteStatus`]; what they cannot do is refused before anything is spent.
 
+#[cfg(feature = "http")]
+mod http;
 #[cfg(feature = "upstream-midjourney-proxy")]
 pub mod midjourney_proxy;
 #[cfg(feature = "simulator")]
 pub mod simulator;
 
+#[cfg(feature = "http")]
+pub use http::HttpOptions;
+
 use std::{fmt, time::Duration};
 
 use async_trait::async_trait;
+use bytes::Bytes;
 
 use crate::{
     error::{Applied, BoxError},
     id::JobId,
-    image::ByteStream,
+    image::{ByteStream, Image, ImageKind, MediaType},
     job::{
-        Capabilities, Failure, FailureKind, JobRequest, Nonce, RemoteAction, RemoteImage, RemoteStatus,
-        UpstreamId,
+        Action, Capabilities, Failure, FailureKind, Job, JobRequest, JobState, Nonce, RemoteAction,
+        RemoteImage, RemoteStatus, UpstreamId,
     },
 };
 
@@ -32,16 +38,106 @@ pub struct ParentTask {
     pub actions: Vec<RemoteAction>,
     /// The canonical prompt it was drawn from.
     pub prompt: String,
+    /// What it did.
+    pub action: Action,
+    /// What follow-ups name it by, where that is not the task's own id.
+    pub handle: Option<String>,
+    /// Where the upstream had the picture that the follow-up starts from. It may be gone by now.
+    pub picture_url: Option<String>,
 }
 
 impl ParentTask {
-    /// The finished task `upstream`.
+    /// The finished task `upstream`, an imagine.
     pub const fn new(upstream: UpstreamId, actions: Vec<RemoteAction>, prompt: String) -> Self {
         Self {
             upstream,
             actions,
             prompt,
+            action: Action::Imagine,
+            handle: None,
+            picture_url: None,
         }
+    }
+
+    /// The task behind picture `index` of `job`, whose pictures are `images`; `None` where it is not completed.
+    pub fn of(job: &Job, images: &[Image], index: u8) -> Option<Self> {
+        let JobState::Completed {
+            upstream,
+            actions,
+            handle,
+            ..
+        } = &job.life.state
+        else {
+            return None;
+        };
+        // Where only the grid was given, it stands for each of its parts.
+        let picture = images
+            .iter()
+            .find(|image| image.index == index)
+            .or_else(|| images.iter().find(|image| image.kind == ImageKind::Grid));
+        Some(Self {
+            action: job.request.action,
+            handle: handle.clone(),
+            picture_url: picture.map(|image| image.source_url.clone()),
+            ..Self::new(upstream.clone(), actions.clone(), job.request.prompt.clone())
+        })
+    }
+
+    /// The same task, which did `action`.
+    pub const fn with_action(mut self, action: Action) -> Self {
+        self.action = action;
+        self
+    }
+
+    /// The same task, which follow-ups name so.
+    pub fn with_handle(mut self, handle: Option<String>) -> Self {
+        self.handle = handle;
+        self
+    }
+
+    /// The same task, whose picture was there.
+    pub fn with_picture_url(mut self, url: Option<String>) -> Self {
+        self.picture_url = url;
+        self
+    }
+
+    /// What follow-ups name it by.
+    pub fn name(&self) -> &str {
+        self.handle.as_deref().unwrap_or(self.upstream.as_str())
+    }
+}
+
+/// A picture that a submission brings along, in each form there is of it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct InputPicture {
+    /// Where the upstream can get it.
+    pub url: Option<String>,
+    /// Its bytes, checked to be a picture, and what kind of picture.
+    pub file: Option<(Bytes, MediaType)>,
+}
+
+impl InputPicture {
+    /// A picture on the web.
+    pub fn at(url: impl Into<String>) -> Self {
+        Self {
+            url: Some(url.into()),
+            file: None,
+        }
+    }
+
+    /// A picture at hand.
+    pub const fn of(bytes: Bytes, media_type: MediaType) -> Self {
+        Self {
+            url: None,
+            file: Some((bytes, media_type)),
+        }
+    }
+
+    /// The same picture, which is at `url` as well.
+    pub fn with_url(mut self, url: Option<String>) -> Self {
+        self.url = url;
+        self
     }
 }
 
@@ -59,6 +155,10 @@ pub struct Submission {
     pub parent: Option<ParentTask>,
     /// Where the upstream may call back, with a capability in the path. Treat as a secret.
     pub callback_url: Option<crate::key::Secret>,
+    /// The pictures of the request, in their order.
+    pub images: Vec<InputPicture>,
+    /// The mask of the request: white where something new is drawn, black elsewhere.
+    pub mask: Option<InputPicture>,
 }
 
 impl Submission {
@@ -70,7 +170,16 @@ impl Submission {
             request,
             parent: None,
             callback_url: None,
+            images: Vec::new(),
+            mask: None,
         }
+    }
+
+    /// The same submission with its pictures and its mask.
+    pub fn with_pictures(mut self, images: Vec<InputPicture>, mask: Option<InputPicture>) -> Self {
+        self.images = images;
+        self.mask = mask;
+        self
     }
 
     /// The same submission with its parent task.
@@ -213,6 +322,9 @@ pub trait MidjourneyClient: fmt::Debug + Send + Sync + 'static {
     /// What it can do.
     fn capabilities(&self) -> Capabilities;
 
+    /// Whether it has this action at all, in this variety. Which of them a finished task allows is the task's own word.
+    fn supports(&self, action: Action) -> bool;
+
     /// Whether this submission could be sent, told without asking anybody: an action that the upstream lacks, or a
     /// button that the parent does not have, is refused here, before a job exists.
     ///
@@ -224,6 +336,24 @@ pub trait MidjourneyClient: fmt::Debug + Send + Sync + 'static {
     /// **Contract:** sends the request at most once. **Errors:** [`Applied::No`] only where the task surely was not
     /// started. **Cancel safety:** none; a dropped call may have started the task.
     async fn submit(&self, submission: &Submission) -> Result<UpstreamId, ClientError>;
+
+    /// Gives a window that the task opened what it waits for: the prompt and the mask of its submission. Starts what the
+    /// task is for, so it counts like a submit. Called only where [`Capabilities::windows`] is set.
+    ///
+    /// **Contract:** sends the request at most once. **Errors:** [`Applied::No`] only where the window surely was not
+    /// answered. **Cancel safety:** none.
+    async fn confirm(&self, id: &UpstreamId, submission: &Submission) -> Result<(), ClientError> {
+        let _ = (id, submission);
+        Err(ClientError::unsupported("this upstream opens no windows"))
+    }
+
+    /// The seed of a finished task; `None` where it cannot be told. Called only where [`Capabilities::seed`] is set.
+    ///
+    /// **Cancel safety:** safe.
+    async fn seed(&self, parent: &ParentTask) -> Result<Option<u32>, ClientError> {
+        let _ = parent;
+        Err(ClientError::unsupported("this upstream does not tell seeds"))
+    }
 
     /// Looks for a submit whose answer was lost, by its mark. Called only where [`Capabilities::reconcile`] is set.
     ///

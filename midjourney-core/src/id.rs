@@ -111,6 +111,11 @@ typed_id!(
     "img"
 );
 typed_id!(
+    /// One picture that a caller brought along.
+    UploadId,
+    "upl"
+);
+typed_id!(
     /// One running engine; names the holder of a lease.
     WorkerId,
     "wrk"

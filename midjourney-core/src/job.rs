@@ -1,5 +1,6 @@
 //! Jobs: what is asked for, what can happen to it, and where it is kept.
 //!
+//! - [`action`]: what can be done, in one form for all upstreams.
 //! - [`request`]: what a caller wants drawn, in canonical form, with its digest.
 //! - [`machine`]: the whole life of a job as one pure function, [`machine::step`].
 //! - [`recovery`]: what finding an abandoned job means, also pure.
@@ -7,6 +8,7 @@
 //! - [`event`]: what watchers are told.
 //! - [`store`]: the [`JobStore`] trait and what passes through it.
 
+pub mod action;
 pub mod event;
 pub mod failure;
 pub mod machine;
@@ -16,6 +18,7 @@ pub mod remote;
 pub mod request;
 pub mod store;
 
+pub use action::{Action, Direction, Motion, Need, Needs, Shape, Strength, UpscaleMode, Zoom};
 pub use event::{Event, EventKind, Position};
 pub use failure::{Failure, FailureKind, Spent};
 pub use machine::{
@@ -23,10 +26,10 @@ pub use machine::{
 };
 pub use policy::{Backoff, Policy};
 pub use recovery::{Resume, resume};
-pub use remote::{Capabilities, Nonce, RemoteAction, RemoteImage, RemoteResult, RemoteStatus, UpstreamId};
-pub use request::{
-    AccountName, Action, IdempotencyKey, JobRequest, Owner, ParentRef, RequestDigest, Strength, UpscaleMode,
+pub use remote::{
+    Capabilities, Nonce, PictureForm, RemoteAction, RemoteImage, RemoteResult, RemoteStatus, UpstreamId,
 };
+pub use request::{AccountName, IdempotencyKey, InputImage, JobRequest, Owner, ParentRef, RequestDigest};
 pub use store::{
     Changes, Claim, Claimed, Commit, Counts, ImageQuery, Insertion, Job, JobQuery, JobStore, JobStoreExt,
     Lease, LeaseEnd, NewJob, NewJobs, StoreError,

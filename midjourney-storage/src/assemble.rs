@@ -24,8 +24,10 @@ use secrecy::ExposeSecret as _;
 
 #[cfg(feature = "upstream-midjourney-proxy")]
 use midjourney_core::{
+    client::HttpOptions,
     config::KeySource,
     key::{KeyName, KeyProvider},
+    net::{Outbound, OutboundOptions},
 };
 
 #[cfg(feature = "upstream-midjourney-proxy")]
@@ -259,11 +261,24 @@ fn midjourney_proxy(
     clock: &Arc<dyn Clock>,
 ) -> Result<Arc<dyn MidjourneyClient>, AssembleError> {
     use midjourney_core::{
-        client::midjourney_proxy::{Dialect, MidjourneyProxy, ProxyOptions},
+        client::midjourney_proxy::{Dialect, MidjourneyProxy},
         config,
-        net::{Outbound, OutboundOptions},
     };
 
+    let dialect = match config.upstream.dialect {
+        Some(config::Dialect::Java) => Dialect::Java,
+        Some(config::Dialect::Plus) => Dialect::Plus,
+        Some(config::Dialect::TrueAi) => Dialect::TrueAi,
+        Some(config::Dialect::NewApi) => Dialect::NewApi,
+        _ => Dialect::Auto,
+    };
+    let client = MidjourneyProxy::new(http_options(config, clock)?);
+    Ok(Arc::new(client.with_dialect(dialect)))
+}
+
+/// How to reach the configured upstream over HTTP.
+#[cfg(feature = "upstream-midjourney-proxy")]
+fn http_options(config: &Config, clock: &Arc<dyn Clock>) -> Result<HttpOptions, AssembleError> {
     let upstream = &config.upstream;
     let base_url = upstream.base_url.clone().ok_or(AssembleError::Missing {
         key: "upstream.base_url",
@@ -280,17 +295,11 @@ fn midjourney_proxy(
             .with_proxy(proxy),
     );
     let outbound = outbound.map_err(|error| AssembleError::Upstream(error.into()))?;
-    let options = ProxyOptions::new(base_url, key_name(), keys(config), Arc::clone(clock), outbound)
-        .with_timeout(upstream.timeout)
-        .with_submit_timeout(config.engine.submit_timeout)
-        .with_dialect(match upstream.dialect {
-            Some(config::Dialect::Java) => Dialect::Java,
-            Some(config::Dialect::Plus) => Dialect::Plus,
-            Some(config::Dialect::TrueAi) => Dialect::TrueAi,
-            Some(config::Dialect::NewApi) => Dialect::NewApi,
-            _ => Dialect::Auto,
-        });
-    Ok(Arc::new(MidjourneyProxy::new(options)))
+    Ok(
+        HttpOptions::new(base_url, key_name(), keys(config), Arc::clone(clock), outbound)
+            .with_timeout(upstream.timeout)
+            .with_submit_timeout(config.engine.submit_timeout),
+    )
 }
 
 #[cfg(feature = "upstream-midjourney-proxy")]

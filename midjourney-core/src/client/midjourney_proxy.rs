@@ -15,23 +15,20 @@ mod actions;
 mod classify;
 mod wire;
 
-use std::{fmt, sync::Arc, time::Duration};
-
 use async_trait::async_trait;
 use url::Url;
 
 use self::{
     actions::Plan,
-    classify::Reply,
-    wire::{Change, Common, Imagine, Loose, Press, Submitted, Task},
+    wire::{Change, Common, Imagine, Press, Submitted, Task},
 };
+use super::http::{Caller, Loose, json, secrets, task_id, trouble};
 use crate::{
-    client::{Callback, ClientError, MidjourneyClient, ParentTask, Reconciliation, Submission},
-    clock::Clock,
+    client::{Callback, ClientError, HttpOptions, MidjourneyClient, ParentTask, Reconciliation, Submission},
     image::ByteStream,
-    job::{Capabilities, Failure, FailureKind, JobRequest, RemoteImage, RemoteStatus, Spent, UpstreamId},
-    key::{KeyError, KeyName, KeyProvider, Secret},
-    net::{Answer, Outbound, OutboundError, OutboundRequest},
+    job::{Action, Capabilities, Failure, FailureKind, JobRequest, RemoteImage, RemoteStatus, UpstreamId},
+    key::Secret,
+    net::{Answer, OutboundRequest},
 };
 
 /// The longest callback that is read, in bytes.
@@ -54,59 +51,20 @@ pub enum Dialect {
     NewApi,
 }
 
-/// How to reach one gateway.
-#[derive(Clone)]
-#[non_exhaustive]
-pub struct ProxyOptions {
-    /// The gateway, with or without `/mj` at its end; a speed prefix such as `/mj-fast/mj` stays. May be private: the
-    /// operator wrote it.
-    pub base_url: Url,
-    /// Which line it is.
-    pub dialect: Dialect,
-    /// The name of its key.
-    pub key: KeyName,
-    /// Who holds the key.
-    pub keys: Arc<dyn KeyProvider>,
-    /// For dates in answers and for the key's age.
-    pub clock: Arc<dyn Clock>,
-    /// What all calls go through.
-    pub outbound: Outbound,
-    /// How long one call may take, 60 s at most.
-    pub timeout: Duration,
-    /// How long handing over a task may take, 60 s at most.
-    pub submit_timeout: Duration,
+/// The upstream `midjourney-proxy`.
+#[derive(Clone, Debug)]
+pub struct MidjourneyProxy {
+    caller: Caller,
+    dialect: Dialect,
 }
 
-impl fmt::Debug for ProxyOptions {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // The origin only: what else is in the address may be somebody's password.
-        f.debug_struct("ProxyOptions")
-            .field("origin", &self.base_url.origin().ascii_serialization())
-            .field("dialect", &self.dialect)
-            .field("key", &self.key)
-            .field("timeout", &self.timeout)
-            .finish_non_exhaustive()
-    }
-}
-
-impl ProxyOptions {
-    /// The gateway at `base_url`, of any line but trueai's.
-    pub fn new(
-        base_url: Url,
-        key: KeyName,
-        keys: Arc<dyn KeyProvider>,
-        clock: Arc<dyn Clock>,
-        outbound: Outbound,
-    ) -> Self {
+impl MidjourneyProxy {
+    /// A client for the gateway that `options` name, of any line but trueai's. Its address may end in `/mj`; a speed
+    /// prefix such as `/mj-fast/mj` stays.
+    pub fn new(options: HttpOptions) -> Self {
         Self {
-            base_url,
+            caller: Caller::new(options),
             dialect: Dialect::Auto,
-            key,
-            keys,
-            clock,
-            outbound,
-            timeout: Duration::from_secs(30),
-            submit_timeout: Duration::from_secs(30),
         }
     }
 
@@ -116,88 +74,33 @@ impl ProxyOptions {
         self
     }
 
-    /// The same gateway, with this long for each call, submits included.
-    pub const fn with_timeout(mut self, timeout: Duration) -> Self {
-        self.timeout = timeout;
-        self.submit_timeout = timeout;
-        self
-    }
-
-    /// The same gateway, with this long for each submit.
-    pub const fn with_submit_timeout(mut self, timeout: Duration) -> Self {
-        self.submit_timeout = timeout;
-        self
-    }
-}
-
-/// The upstream `midjourney-proxy`.
-#[derive(Clone, Debug)]
-pub struct MidjourneyProxy {
-    options: ProxyOptions,
-    outbound: Outbound,
-}
-
-impl MidjourneyProxy {
-    /// A client for one gateway.
-    pub fn new(options: ProxyOptions) -> Self {
-        let outbound = options.outbound.trusting(&options.base_url);
-        Self { options, outbound }
-    }
-
     /// The address of a route below `/mj`.
     fn url(&self, route: &[&str]) -> Url {
-        let mut url = self.options.base_url.clone();
-        url.set_query(None);
-        url.set_fragment(None);
-        let has_mj = url.path().trim_end_matches('/').ends_with("/mj");
-        // Only URLs that cannot be a base (`data:`) have no path; those are refused when they are called.
-        if let Ok(mut path) = url.path_segments_mut() {
-            path.pop_if_empty();
-            if !has_mj {
-                path.push("mj");
-            }
-            path.extend(route);
-        }
-        url
+        let has_mj = self
+            .caller
+            .base_url()
+            .path()
+            .trim_end_matches('/')
+            .ends_with("/mj");
+        let below = if has_mj { None } else { Some("mj") };
+        let route: Vec<_> = below.into_iter().chain(route.iter().copied()).collect();
+        self.caller.url(&route)
     }
 
     /// The key; `None` where the gateway may be open.
     async fn key(&self) -> Result<Option<Secret>, ClientError> {
-        let now = self.options.clock.now();
-        match self.options.keys.current(&self.options.key, now).await {
-            Ok(key) => Ok(Some(key.secret)),
-            // An empty secret at the gateway leaves it open (source: novicezk's interceptor).
-            Err(KeyError::Missing { .. })
-                if matches!(
-                    self.options.dialect,
-                    Dialect::Auto | Dialect::Java | Dialect::Plus
-                ) =>
-            {
-                Ok(None)
-            }
-            Err(error @ (KeyError::Missing { .. } | KeyError::Unusable { .. })) => {
-                let message = format!("there is no usable key named {}", self.options.key);
-                Err(
-                    ClientError::refused(Failure::new(FailureKind::AccountBlocked, message))
-                        .with_source(error),
-                )
-            }
-            Err(error) => Err(ClientError::not_now(
-                Failure::new(FailureKind::Transient, "the key could not be read"),
-                None,
-            )
-            .with_source(error)),
-        }
+        // An empty secret at the gateway leaves it open (source: novicezk's interceptor).
+        let open = matches!(self.dialect, Dialect::Auto | Dialect::Java | Dialect::Plus);
+        self.caller.key(open).await
     }
 
     /// Puts the key where this line looks for it.
     fn authorised(&self, request: OutboundRequest, key: Option<&Secret>) -> OutboundRequest {
-        let request = request.within(self.options.timeout);
         let Some(key) = key else {
             return request;
         };
         let bearer = || Secret::new(format!("Bearer {}", key.expose()));
-        match self.options.dialect {
+        match self.dialect {
             Dialect::Java | Dialect::Plus => request.with_header("mj-api-secret", key.clone()),
             Dialect::TrueAi => request.with_header("authorization", key.clone()),
             Dialect::NewApi => request.with_header("authorization", bearer()),
@@ -210,25 +113,12 @@ impl MidjourneyProxy {
     /// Asks something that is free to ask again, and gives the answer with the key that must not be shown.
     async fn ask(&self, request: OutboundRequest) -> Result<(Answer, Option<Secret>), ClientError> {
         let key = self.key().await?;
-        let answer = self.outbound.send(self.authorised(request, key.as_ref())).await;
-        answer.map(|answer| (answer, key)).map_err(|error| {
-            let failure = Failure::new(trouble_kind(&error), "the upstream did not answer");
-            ClientError::not_now(failure, None).with_source(error)
-        })
-    }
-
-    fn reply<'a>(&self, answer: &'a Answer, secrets: &'a [&'a str]) -> Reply<'a> {
-        Reply {
-            status: answer.status,
-            body: &answer.body,
-            retry_after: answer.header("retry-after"),
-            now: self.options.clock.now(),
-            secrets,
-        }
+        let answer = self.caller.ask(self.authorised(request, key.as_ref())).await?;
+        Ok((answer, key))
     }
 
     /// The route and the body that a plan is sent with.
-    fn body(submission: &Submission, plan: Plan<'_>) -> (&'static str, serde_json::Result<Vec<u8>>) {
+    fn body(submission: &Submission, plan: Plan<'_>) -> (&'static str, Vec<u8>) {
         let common = Common {
             state: submission.nonce.as_str(),
             notify_hook: submission.callback_url.as_ref().map(Secret::expose),
@@ -237,7 +127,7 @@ impl MidjourneyProxy {
             // Leading image links stay in the prompt, where every line reads them; `base64Array` is for bytes.
             Plan::Imagine => {
                 let prompt = &submission.request.prompt;
-                ("imagine", serde_json::to_vec(&Imagine { prompt, common }))
+                ("imagine", json(&Imagine { prompt, common }))
             }
             Plan::Press { task, button } => {
                 let body = Press {
@@ -245,7 +135,7 @@ impl MidjourneyProxy {
                     custom_id: button,
                     common,
                 };
-                ("action", serde_json::to_vec(&body))
+                ("action", json(&body))
             }
             Plan::Change { task, action, index } => {
                 let body = Change {
@@ -254,24 +144,9 @@ impl MidjourneyProxy {
                     index,
                     common,
                 };
-                ("change", serde_json::to_vec(&body))
+                ("change", json(&body))
             }
         }
-    }
-}
-
-/// The secrets of one exchange, to be masked in whatever comes back.
-fn secrets<'a>(key: Option<&'a Secret>, callback: Option<&'a Secret>) -> Vec<&'a str> {
-    let mut secrets: Vec<&str> = key.into_iter().chain(callback).map(Secret::expose).collect();
-    // The proof at an address's end is enough to misuse it.
-    secrets.extend(callback.and_then(|url| url.expose().rsplit(['/', '.']).next()));
-    secrets
-}
-
-const fn trouble_kind(error: &OutboundError) -> FailureKind {
-    match error {
-        OutboundError::TooLarge { .. } => FailureKind::BadAnswer,
-        _ => FailureKind::Transient,
     }
 }
 
@@ -282,7 +157,7 @@ impl MidjourneyClient for MidjourneyProxy {
     }
 
     fn capabilities(&self) -> Capabilities {
-        let dialect = self.options.dialect;
+        let dialect = self.dialect;
         Capabilities {
             // "Idempotency key: not found in any line."
             idempotent_submit: false,
@@ -290,58 +165,27 @@ impl MidjourneyClient for MidjourneyProxy {
             reconcile: dialect != Dialect::NewApi,
             cancel: !matches!(dialect, Dialect::Java | Dialect::NewApi),
             callbacks: true,
-            simulated: false,
+            ..Capabilities::default()
         }
+    }
+
+    fn supports(&self, action: Action) -> bool {
+        actions::supports(self.dialect, action)
     }
 
     fn check(&self, request: &JobRequest, parent: Option<&ParentTask>) -> Result<(), Failure> {
-        actions::plan(self.options.dialect, request, parent).map(|_| ())
+        actions::plan(self.dialect, request, parent).map(|_| ())
     }
 
     async fn submit(&self, submission: &Submission) -> Result<UpstreamId, ClientError> {
-        let plan = actions::plan(
-            self.options.dialect,
-            &submission.request,
-            submission.parent.as_ref(),
-        )
-        .map_err(ClientError::refused)?;
+        let plan = actions::plan(self.dialect, &submission.request, submission.parent.as_ref())
+            .map_err(ClientError::refused)?;
         let (route, body) = Self::body(submission, plan);
-        let body = body.map_err(|error| {
-            let failure = Failure::new(
-                FailureKind::InvalidPrompt,
-                "the request cannot be written as JSON",
-            );
-            ClientError::refused(failure).with_source(error)
-        })?;
         let key = self.key().await?;
         let request = OutboundRequest::post(self.url(&["submit", route]), body);
-        let request = self.authorised(request, key.as_ref());
-        match self
-            .outbound
-            .send(request.within(self.options.submit_timeout))
-            .await
-        {
-            Ok(answer) => {
-                let secrets = secrets(key.as_ref(), submission.callback_url.as_ref());
-                classify::submitted(&self.reply(&answer, &secrets))
-            }
-            Err(error) if error.may_have_arrived() => {
-                let message = "the upstream's answer to the submit was lost";
-                let failure = Failure::new(trouble_kind(&error), message).with_spent(Spent::Maybe);
-                Err(ClientError::lost(failure).with_source(error))
-            }
-            Err(error @ OutboundError::Connect(_)) => {
-                let failure = Failure::new(FailureKind::Transient, "the upstream cannot be reached");
-                Err(ClientError::not_now(failure, None).with_source(error))
-            }
-            Err(error) => {
-                let message = "the request to the upstream cannot be made as configured";
-                Err(
-                    ClientError::refused(Failure::new(FailureKind::AccountBlocked, message))
-                        .with_source(error),
-                )
-            }
-        }
+        let answer = self.caller.submit(self.authorised(request, key.as_ref())).await?;
+        let secrets = secrets(key.as_ref(), Some(submission));
+        classify::submitted(&self.caller.reply(&answer, &secrets))
     }
 
     async fn reconcile(&self, submission: &Submission) -> Result<Reconciliation, ClientError> {
@@ -356,12 +200,12 @@ impl MidjourneyClient for MidjourneyProxy {
             }) => return Ok(Reconciliation::Unknown),
             other => other?,
         };
-        let secrets = secrets(key.as_ref(), submission.callback_url.as_ref());
-        let reply = self.reply(&answer, &secrets);
+        let secrets = secrets(key.as_ref(), Some(submission));
+        let reply = self.caller.reply(&answer, &secrets);
         match answer.status {
             200..=299 => {}
             401 | 403 | 429 | 500..=599 => {
-                return Err(classify::trouble(
+                return Err(trouble(
                     FailureKind::Transient,
                     "the upstream does not list its tasks at the moment",
                     &reply,
@@ -370,19 +214,19 @@ impl MidjourneyClient for MidjourneyProxy {
             _ => return Ok(Reconciliation::Unknown),
         }
         let found = wire::find_marked(&answer.body, submission.nonce.as_str());
-        let found = found.and_then(|id| classify::task_id(&id));
+        let found = found.and_then(|id| task_id(&id));
         // Never `Absent`: a list may be cut, cached, or lack a task that is still being taken in.
         Ok(found.map_or(Reconciliation::Unknown, Reconciliation::Found))
     }
 
     async fn status(&self, id: &UpstreamId) -> Result<RemoteStatus, ClientError> {
-        if classify::task_id(id.as_str()).is_none() {
+        if task_id(id.as_str()).is_none() {
             return Ok(RemoteStatus::Missing);
         }
         let request = OutboundRequest::get(self.url(&["task", id.as_str(), "fetch"]));
         let (answer, key) = self.ask(request).await?;
         let secrets = secrets(key.as_ref(), None);
-        classify::fetched(&self.reply(&answer, &secrets), id)
+        classify::fetched(&self.caller.reply(&answer, &secrets), id)
     }
 
     async fn cancel(&self, id: &UpstreamId) -> Result<bool, ClientError> {
@@ -390,7 +234,7 @@ impl MidjourneyClient for MidjourneyProxy {
         if !self.capabilities().cancel {
             return Err(unsupported());
         }
-        if classify::task_id(id.as_str()).is_none() {
+        if task_id(id.as_str()).is_none() {
             return Ok(false);
         }
         let request = OutboundRequest::post(self.url(&["task", id.as_str(), "cancel"]), "{}");
@@ -403,44 +247,17 @@ impl MidjourneyClient for MidjourneyProxy {
                     serde_json::from_slice::<Loose<Submitted>>(&answer.body).unwrap_or_default();
                 Ok(matches!(answer.code.as_str(), "" | "1"))
             }
-            404 | 405 => Err(unsupported().with_source(self.reply(&answer, &secrets).said())),
-            _ => Err(classify::trouble(
+            404 | 405 => Err(unsupported().with_source(self.caller.reply(&answer, &secrets).said())),
+            _ => Err(trouble(
                 FailureKind::Transient,
                 "the upstream did not cancel the task",
-                &self.reply(&answer, &secrets),
+                &self.caller.reply(&answer, &secrets),
             )),
         }
     }
 
     async fn fetch(&self, image: &RemoteImage) -> Result<ByteStream, ClientError> {
-        let unavailable = |message: &str| Failure::new(FailureKind::ImageUnavailable, message);
-        let download = self
-            .outbound
-            .download(&image.url)
-            .await
-            .map_err(|error| match error {
-                OutboundError::Refused(_) | OutboundError::TooManyRedirects | OutboundError::Setup(_) => {
-                    ClientError::refused(unavailable("the picture's address may not be called"))
-                        .with_source(error)
-                }
-                _ => ClientError::not_now(unavailable("the picture could not be fetched"), None)
-                    .with_source(error),
-            })?;
-        match download.status {
-            200 => Ok(download.body),
-            408 | 425 | 429 | 500..=599 => Err(ClientError::not_now(
-                unavailable("the picture's server is not able to give it at the moment"),
-                None,
-            )),
-            // How servers of signed links answer once the signature is too old.
-            401 | 403 | 404 | 410 => Err(ClientError::refused(Failure::new(
-                FailureKind::ImageExpired,
-                "the picture's link has died",
-            ))),
-            status => Err(ClientError::refused(unavailable(&format!(
-                "the picture's server answered HTTP {status}"
-            )))),
-        }
+        self.caller.picture(image).await
     }
 
     fn parse_callback(&self, body: &[u8]) -> Result<Callback, ClientError> {
@@ -450,7 +267,7 @@ impl MidjourneyClient for MidjourneyProxy {
         }
         let Loose(task) = serde_json::from_slice::<Loose<Task>>(body)
             .map_err(|error| bad("the callback is not JSON").with_source(error))?;
-        let id = classify::task_id(task.id.as_str()).ok_or_else(|| bad("the callback names no task"))?;
+        let id = task_id(task.id.as_str()).ok_or_else(|| bad("the callback names no task"))?;
         let nonce = Some(task.state.as_str()).filter(|state| (1..=255).contains(&state.len()));
         Ok(Callback::new(
             id,

@@ -43,7 +43,7 @@ use crate::{
     client::{Callback, ClientError, MidjourneyClient, ParentTask, Reconciliation, Submission},
     clock::Clock,
     image::ByteStream,
-    job::{Capabilities, Failure, FailureKind, JobRequest, RemoteImage, RemoteStatus, UpstreamId},
+    job::{Action, Capabilities, Failure, FailureKind, JobRequest, RemoteImage, RemoteStatus, UpstreamId},
 };
 
 /// How many bytes of a picture are given at a time.
@@ -110,7 +110,12 @@ impl MidjourneyClient for Simulator {
             cancel: true,
             callbacks: false,
             simulated: true,
+            ..Capabilities::default()
         }
+    }
+
+    fn supports(&self, action: Action) -> bool {
+        task::supports(action)
     }
 
     fn check(&self, request: &JobRequest, parent: Option<&ParentTask>) -> Result<(), Failure> {

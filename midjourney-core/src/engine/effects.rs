@@ -9,8 +9,8 @@ use crate::{
     client::{ClientError, MidjourneyClient, ParentTask, Reconciliation, Submission},
     error::{Applied, Chain},
     job::{
-        Failure, FailureKind, Input, Job, JobState, JobStoreExt as _, Nonce, RemoteStatus, StoreError,
-        UpstreamId,
+        Failure, FailureKind, ImageQuery, Input, Job, JobStoreExt as _, Nonce, ParentRef, RemoteStatus,
+        StoreError, UpstreamId,
     },
 };
 
@@ -18,7 +18,7 @@ use crate::{
 async fn submission(parts: &Parts, job: &Job, nonce: &Nonce) -> Result<Submission, Input> {
     let parent = match job.request.parent {
         None => None,
-        Some(parent) => Some(parent_task(parts, parent.job).await?),
+        Some(parent) => Some(parent_task(parts, parent).await?),
     };
     let callback = parts.callback.as_ref().map(|callback| callback.url_for(job.id));
     Ok(Submission::new(job.id, nonce.clone(), job.request.clone())
@@ -26,15 +26,15 @@ async fn submission(parts: &Parts, job: &Job, nonce: &Nonce) -> Result<Submissio
         .with_callback(callback))
 }
 
-async fn parent_task(parts: &Parts, id: crate::id::JobId) -> Result<ParentTask, Input> {
+async fn parent_task(parts: &Parts, parent: ParentRef) -> Result<ParentTask, Input> {
     let refused = |message: &str| Input::Refused(Failure::new(FailureKind::Unsupported, message));
-    match parts.jobs.get(id).await {
-        Ok(parent) => match parent.life.state {
-            JobState::Completed {
-                upstream, actions, ..
-            } => Ok(ParentTask::new(upstream, actions, parent.request.prompt)),
-            _ => Err(refused("the parent job has no pictures")),
-        },
+    let read = async {
+        let job = parts.jobs.get(parent.job).await?;
+        let images = parts.jobs.images(&ImageQuery::of(parent.job)).await?.items;
+        Ok(ParentTask::of(&job, &images, parent.index))
+    };
+    match read.await {
+        Ok(task) => task.ok_or_else(|| refused("the parent job is not completed")),
         Err(StoreError::NoSuchJob(_)) => Err(refused("the parent job no longer exists")),
         Err(error) => {
             warn!(error = %Chain(&error), "the parent job could not be read");
@@ -123,7 +123,7 @@ pub(super) async fn poll(client: &Arc<dyn MidjourneyClient>, upstream: &Upstream
 /// Asks for new links, the old ones having `died`.
 pub(super) async fn renew(client: &Arc<dyn MidjourneyClient>, upstream: &UpstreamId, died: Failure) -> Input {
     match client.status(upstream).await {
-        Ok(RemoteStatus::Succeeded(result)) if !result.images.is_empty() => Input::Renewed(result),
+        Ok(RemoteStatus::Succeeded(result)) if !result.is_empty() => Input::Renewed(result),
         Ok(_) => Input::StoreFailed {
             failure: died,
             retry: false,

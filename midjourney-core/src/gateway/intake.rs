@@ -7,10 +7,10 @@ use crate::{
     client::{MidjourneyClient, ParentTask},
     error::{Error, ErrorKind},
     id::{BatchId, JobId},
-    image::ImageKind,
+    image::{Image, ImageKind},
     job::{
-        AccountName, Action, IdempotencyKey, ImageQuery, Insertion, Job, JobRequest, JobState,
-        JobStoreExt as _, NewJob, NewJobs, Owner, ParentRef,
+        AccountName, Action, IdempotencyKey, ImageQuery, Insertion, Job, JobRequest, JobStoreExt as _,
+        NewJob, NewJobs, Owner, ParentRef,
     },
     prompt::{self, CheckOptions, Diagnostic, ExpandedPrompt, Report, Table},
 };
@@ -198,48 +198,23 @@ impl Gateway {
     /// **Cancel safety:** as for [`imagine`](Gateway::imagine).
     pub async fn follow_up(&self, request: FollowUp) -> Result<Accepted, Error> {
         let parent = self.parts.jobs.get(request.parent.job).await?;
-        let JobState::Completed {
-            upstream, actions, ..
-        } = parent.life.state
-        else {
+        let images = self.parts.jobs.images(&ImageQuery::of(parent.id)).await?.items;
+        let Some(task) = ParentTask::of(&parent, &images, request.parent.index) else {
             return Err(Error::new(
                 ErrorKind::Conflict,
                 format!(
                     "job {} is {}; follow-ups need a completed job",
                     parent.id,
-                    parent.life.state.status().name()
+                    parent.status().name()
                 ),
             ));
         };
-        self.check_index(request.parent).await?;
+        check_index(request.parent, &images)?;
         let client = self.client(&parent.account)?;
-        let task = ParentTask::new(upstream, actions, parent.request.prompt.clone());
         let job = JobRequest::follow_up(request.action, request.parent, parent.request.prompt);
         refuse_early(&client, &job, Some(&task))?;
         self.insert(request.owner, parent.account, vec![job], request.key)
             .await
-    }
-
-    async fn check_index(&self, parent: ParentRef) -> Result<(), Error> {
-        let images = self.parts.jobs.images(&ImageQuery::of(parent.job)).await?.items;
-        // Upstreams that give only the grid still know its four parts.
-        let singles = images
-            .iter()
-            .filter(|image| image.kind == ImageKind::Single)
-            .count();
-        let most = if singles == 0 { 4 } else { singles };
-        if (1..=most).contains(&usize::from(parent.index)) {
-            return Ok(());
-        }
-        let expected = if most == 1 {
-            "1, its only picture".to_owned()
-        } else {
-            format!("1 to {most}")
-        };
-        Err(Error::field(
-            "/index",
-            format!("expected {expected}, not {}", parent.index),
-        ))
     }
 
     fn client(&self, account: &AccountName) -> Result<Arc<dyn MidjourneyClient>, Error> {
@@ -334,4 +309,25 @@ fn with_version(prompt: &ExpandedPrompt, table: &Table, version: Option<&str>) -
         Some(version) if names_none => format!("{} {}", prompt.text(), version.as_parameter()),
         _ => prompt.text().to_owned(),
     }
+}
+
+fn check_index(parent: ParentRef, images: &[Image]) -> Result<(), Error> {
+    // Upstreams that give only the grid still know its four parts.
+    let singles = images
+        .iter()
+        .filter(|image| image.kind == ImageKind::Single)
+        .count();
+    let most = if singles == 0 { 4 } else { singles };
+    if (1..=most).contains(&usize::from(parent.index)) {
+        return Ok(());
+    }
+    let expected = if most == 1 {
+        "1, its only picture".to_owned()
+    } else {
+        format!("1 to {most}")
+    };
+    Err(Error::field(
+        "/index",
+        format!("expected {expected}, not {}", parent.index),
+    ))
 }

@@ -105,6 +105,12 @@ pub enum JobState {
         /// The seed, where known.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         seed: Option<u32>,
+        /// Texts, where it gave texts.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        texts: Vec<String>,
+        /// What follow-ups name it by, where that is not the task's own id.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        handle: Option<String>,
     },
     /// Ended without pictures. Final.
     Failed {
@@ -745,7 +751,7 @@ impl Next<'_> {
         let upstream = upstream.clone();
         match status {
             // Some upstreams say "done" before they have the links: that is not done yet.
-            RemoteStatus::Succeeded(result) if result.images.is_empty() => {
+            RemoteStatus::Succeeded(result) if result.is_empty() => {
                 self.heard(upstream, Phase::Running, progress.or(Some(99)))
             }
             RemoteStatus::Succeeded(result) => self.to(
@@ -891,12 +897,20 @@ impl Next<'_> {
     }
 
     fn completed(&self, upstream: UpstreamId, result: RemoteResult) -> Transition {
-        let RemoteResult { actions, seed, .. } = result;
+        let RemoteResult {
+            actions,
+            seed,
+            texts,
+            handle,
+            ..
+        } = result;
         self.to(
             JobState::Completed {
                 upstream,
                 actions,
                 seed,
+                texts,
+                handle,
             },
             None,
             EventKind::Completed,

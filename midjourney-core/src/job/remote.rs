@@ -106,6 +106,12 @@ pub struct RemoteResult {
     /// The seed, where the upstream tells.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seed: Option<u32>,
+    /// Texts, where it gave texts: suggested prompts, one each. Untrusted.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub texts: Vec<String>,
+    /// What follow-ups name it by, where that is not the task's own id.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub handle: Option<String>,
 }
 
 impl RemoteResult {
@@ -120,6 +126,23 @@ impl RemoteResult {
     /// The same result, offering these actions.
     pub fn with_actions(mut self, actions: Vec<RemoteAction>) -> Self {
         self.actions = actions;
+        self
+    }
+
+    /// Whether there is nothing in it yet: some upstreams say "done" before they have the links.
+    pub fn is_empty(&self) -> bool {
+        self.images.is_empty() && self.texts.is_empty()
+    }
+
+    /// The same result with these texts.
+    pub fn with_texts(mut self, texts: Vec<String>) -> Self {
+        self.texts = texts;
+        self
+    }
+
+    /// The same result, which follow-ups name so.
+    pub fn with_handle(mut self, handle: Option<String>) -> Self {
+        self.handle = handle;
         self
     }
 
@@ -171,4 +194,26 @@ pub struct Capabilities {
     pub callbacks: bool,
     /// The pictures are made up, nothing is spent. Shown wherever the pictures are.
     pub simulated: bool,
+    /// Some actions open a window first, which [`confirm`](crate::client::MidjourneyClient::confirm) answers.
+    pub windows: bool,
+    /// The seed of a finished task can be asked for.
+    pub seed: bool,
+    /// How pictures that a request brings along are handed over.
+    pub pictures: PictureForm,
+}
+
+/// How an upstream takes pictures.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[expect(
+    clippy::exhaustive_enums,
+    reason = "whoever prepares pictures must face each form"
+)]
+pub enum PictureForm {
+    /// Each as a link or as bytes, whichever there is.
+    #[default]
+    Either,
+    /// As links only, which it fetches itself.
+    Link,
+    /// As bytes only.
+    Bytes,
 }

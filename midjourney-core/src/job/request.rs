@@ -5,7 +5,8 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-use crate::id::JobId;
+use super::action::Action;
+use crate::id::{JobId, UploadId};
 
 /// Who a job, its events and its images belong to. `local` until access control names others.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -52,69 +53,14 @@ impl fmt::Display for AccountName {
     }
 }
 
-/// How a picture is made larger.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-#[non_exhaustive]
-pub enum UpscaleMode {
-    /// Cut the picture out of the grid (U1-U4). Free or nearly so at every known upstream.
-    #[default]
-    Cutout,
-    /// Double the size, close to the original.
-    Subtle,
-    /// Double the size, with new detail.
-    Creative,
-}
-
-/// How far a variation may go from its original.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-#[non_exhaustive]
-pub enum Strength {
-    /// Close to the original.
-    Subtle,
-    /// Far from the original.
-    Strong,
-}
-
-/// What is to be done.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(tag = "action", rename_all = "snake_case")]
-#[non_exhaustive]
-pub enum Action {
-    /// Draw from a prompt.
-    Imagine,
-    /// Make one picture of the parent larger.
-    Upscale {
-        /// How.
-        mode: UpscaleMode,
-    },
-    /// Draw the parent's picture again, differently.
-    Variation {
-        /// How far from the original; `None` leaves it to the upstream, as the V buttons of a grid do.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        strength: Option<Strength>,
-    },
-}
-
-impl Action {
-    /// The action's name as users see it.
-    pub const fn name(&self) -> &'static str {
-        match self {
-            Self::Imagine => "imagine",
-            Self::Upscale { .. } => "upscale",
-            Self::Variation { .. } => "variation",
-        }
-    }
-}
-
 /// The picture a follow-up starts from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct ParentRef {
     /// The job that made the picture.
     pub job: JobId,
-    /// Which of its pictures, 1 to 4, counted left to right, top to bottom.
+    /// Which of its pictures, 1 to 4, counted left to right, top to bottom; 0 means all of them, for actions that do not
+    /// start from a single one.
     pub index: u8,
 }
 
@@ -125,6 +71,17 @@ impl ParentRef {
     }
 }
 
+/// A picture that a request brings along.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum InputImage {
+    /// It is on the web, for the upstream to fetch.
+    Url(String),
+    /// It was uploaded to us before.
+    Upload(UploadId),
+}
+
 /// One job's work in canonical form: equal requests are equal byte for byte when serialised.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[non_exhaustive]
@@ -132,30 +89,58 @@ pub struct JobRequest {
     /// What is to be done.
     #[serde(flatten)]
     pub action: Action,
-    /// The canonical prompt, permutations and repeats already expanded. Follow-ups carry their parent's.
+    /// The canonical prompt, permutations and repeats already expanded. Follow-ups without one of their own carry their
+    /// parent's. Empty where the action takes none.
     pub prompt: String,
-    /// The picture to start from; `None` only for [`Action::Imagine`].
+    /// The picture to start from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parent: Option<ParentRef>,
+    /// Pictures that come with it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub images: Vec<InputImage>,
+    /// Which part is to be drawn anew: white there, black elsewhere.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mask: Option<InputImage>,
 }
 
 impl JobRequest {
-    /// Draw from `prompt`, which is canonical.
-    pub fn imagine(prompt: impl Into<String>) -> Self {
+    /// Do `action`, as `prompt` says, which is canonical.
+    pub fn new(action: Action, prompt: impl Into<String>) -> Self {
         Self {
-            action: Action::Imagine,
+            action,
             prompt: prompt.into(),
             parent: None,
+            images: Vec::new(),
+            mask: None,
         }
+    }
+
+    /// Draw from `prompt`, which is canonical.
+    pub fn imagine(prompt: impl Into<String>) -> Self {
+        Self::new(Action::Imagine, prompt)
     }
 
     /// Do `action` to a picture of an earlier job whose prompt was `prompt`.
     pub fn follow_up(action: Action, parent: ParentRef, prompt: impl Into<String>) -> Self {
-        Self {
-            action,
-            prompt: prompt.into(),
-            parent: Some(parent),
-        }
+        Self::new(action, prompt).with_parent(Some(parent))
+    }
+
+    /// The same request, starting from this picture.
+    pub const fn with_parent(mut self, parent: Option<ParentRef>) -> Self {
+        self.parent = parent;
+        self
+    }
+
+    /// The same request with these pictures.
+    pub fn with_images(mut self, images: Vec<InputImage>) -> Self {
+        self.images = images;
+        self
+    }
+
+    /// The same request within this mask.
+    pub fn with_mask(mut self, mask: Option<InputImage>) -> Self {
+        self.mask = mask;
+        self
     }
 }
 

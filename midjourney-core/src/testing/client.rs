@@ -14,8 +14,8 @@ use crate::{
     id::JobId,
     image::{ByteStream, ImageKind},
     job::{
-        Capabilities, Failure, FailureKind, JobRequest, Nonce, RemoteImage, RemoteResult, RemoteStatus,
-        UpstreamId,
+        Action, Capabilities, Failure, FailureKind, JobRequest, Nonce, RemoteImage, RemoteResult,
+        RemoteStatus, UpstreamId,
     },
 };
 
@@ -341,6 +341,10 @@ impl MidjourneyClient for FakeClient {
 
     fn capabilities(&self) -> Capabilities {
         self.state().capabilities
+    }
+
+    fn supports(&self, _action: Action) -> bool {
+        true
     }
 
     fn check(&self, _request: &JobRequest, _parent: Option<&ParentTask>) -> Result<(), Failure> {

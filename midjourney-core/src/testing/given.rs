@@ -138,6 +138,8 @@ pub(super) fn completed() -> JobState {
         upstream: UpstreamId::new("task-1"),
         actions: Vec::new(),
         seed: None,
+        texts: Vec::new(),
+        handle: None,
     }
 }
 

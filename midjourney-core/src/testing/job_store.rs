@@ -428,11 +428,15 @@ fn every_state() -> Vec<JobState> {
             upstream: upstream.clone(),
             actions,
             seed: Some(0),
+            texts: Vec::new(),
+            handle: None,
         },
         JobState::Completed {
             upstream,
             actions: Vec::new(),
             seed: None,
+            texts: Vec::new(),
+            handle: None,
         },
         JobState::Failed {
             failure: failure.clone(),

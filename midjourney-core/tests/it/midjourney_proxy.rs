@@ -19,8 +19,8 @@ use async_trait::async_trait;
 use futures_util::StreamExt as _;
 use midjourney_core::{
     client::{
-        ClientError, MidjourneyClient as _, ParentTask, Reconciliation, Submission,
-        midjourney_proxy::{Dialect, MidjourneyProxy, ProxyOptions},
+        ClientError, HttpOptions, MidjourneyClient as _, ParentTask, Reconciliation, Submission,
+        midjourney_proxy::{Dialect, MidjourneyProxy},
     },
     clock::{OsEntropy, SystemClock, Timestamp},
     error::{Applied, Chain},
@@ -81,14 +81,14 @@ thread_local! {
 }
 
 fn client_with(base: &str, dialect: Dialect, key: Option<&'static str>) -> MidjourneyProxy {
-    let options = ProxyOptions::new(
+    let options = HttpOptions::new(
         Url::parse(base).unwrap(),
         KeyName::new("midjourney"),
         Arc::new(OneKey(key.map(Secret::new))),
         Arc::new(SystemClock),
         OUTBOUND.with(Outbound::clone),
     );
-    MidjourneyProxy::new(options.with_dialect(dialect).with_timeout(Duration::from_secs(2)))
+    MidjourneyProxy::new(options.with_timeout(Duration::from_secs(2))).with_dialect(dialect)
 }
 
 fn client(base: &str) -> MidjourneyProxy {

@@ -23,8 +23,8 @@ use midjourney_core::{
     id::{JobId, WorkerId},
     image::ByteStream,
     job::{
-        AccountName, Capabilities, Claim, Commit, Failure, Input, JobRequest, JobStore, JobStoreExt as _,
-        Moment, RemoteImage, RemoteStatus, Resolution, Stage, Status, UpstreamId, step,
+        AccountName, Action, Capabilities, Claim, Commit, Failure, Input, JobRequest, JobStore,
+        JobStoreExt as _, Moment, RemoteImage, RemoteStatus, Resolution, Stage, Status, UpstreamId, step,
     },
     testing::{FakeClient, FakeClock, FaultPlan, FaultyJobStore, SeededEntropy},
 };
@@ -83,6 +83,10 @@ impl MidjourneyClient for Gated {
 
     fn capabilities(&self) -> Capabilities {
         self.inner.capabilities()
+    }
+
+    fn supports(&self, _action: Action) -> bool {
+        true
     }
 
     fn check(&self, request: &JobRequest, parent: Option<&ParentTask>) -> Result<(), Failure> {

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use midjourney_core::{
     client::{Callback, ClientError, MidjourneyClient, ParentTask, Reconciliation, Submission},
     image::ByteStream,
-    job::{Capabilities, Failure, JobRequest, RemoteImage, RemoteStatus, UpstreamId},
+    job::{Action, Capabilities, Failure, JobRequest, RemoteImage, RemoteStatus, UpstreamId},
 };
 use midjourney_server::http::{Hosts, HttpOptions, ServeOptions, Stopping};
 use reqwest::StatusCode;
@@ -252,6 +252,10 @@ impl MidjourneyClient for Broken {
     fn capabilities(&self) -> Capabilities {
         panic!("a secret in /var/lib/midjourney")
     }
+    fn supports(&self, _action: Action) -> bool {
+        true
+    }
+
     fn check(&self, _: &JobRequest, _: Option<&ParentTask>) -> Result<(), Failure> {
         assert!(!self.at_check, "a secret in /var/lib/midjourney");
         Ok(())

@@ -139,6 +139,8 @@ async fn a_new_opening_finds_everything() {
         upstream: UpstreamId::new("t"),
         actions: Vec::new(),
         seed: Some(7),
+        texts: Vec::new(),
+        handle: None,
     };
     life.due = None;
     let commit = Commit::new(&claimed.job, life, Some(EventKind::Completed), NOW)

@@ -35,6 +35,15 @@ pub(super) enum Plan<'a> {
     },
 }
 
+/// Whether gateways of this line have `action`.
+pub(super) const fn supports(dialect: Dialect, action: Action) -> bool {
+    let _ = dialect;
+    matches!(
+        action,
+        Action::Imagine | Action::Upscale { .. } | Action::Variation { .. }
+    )
+}
+
 /// Decides how `request` is sent, or why it cannot be.
 pub(super) fn plan<'a>(
     dialect: Dialect,
@@ -42,19 +51,13 @@ pub(super) fn plan<'a>(
     parent: Option<&'a ParentTask>,
 ) -> Result<Plan<'a>, Failure> {
     let unsupported = |message: String| Failure::new(FailureKind::Unsupported, message);
-    let what = match &request.action {
-        Action::Imagine => return Ok(Plan::Imagine),
-        Action::Upscale { mode } => match mode {
-            UpscaleMode::Cutout => "upscale",
-            UpscaleMode::Subtle => "subtle upscale",
-            UpscaleMode::Creative => "creative upscale",
-        },
-        Action::Variation { strength } => match strength {
-            None => "variation",
-            Some(Strength::Subtle) => "subtle variation",
-            Some(Strength::Strong) => "strong variation",
-        },
-    };
+    let what = request.action;
+    if !supports(dialect, what) {
+        return Err(unsupported(format!("this upstream has no {what}")));
+    }
+    if what == Action::Imagine {
+        return Ok(Plan::Imagine);
+    }
     let (Some(parent), Some(at)) = (parent, request.parent) else {
         return Err(unsupported(format!(
             "a {what} needs a finished picture to start from"
@@ -86,7 +89,7 @@ pub(super) fn plan<'a>(
             ))),
         };
     }
-    let found = verbs(&request.action).iter().find_map(|wanted| {
+    let found = verbs(request.action).iter().find_map(|wanted| {
         parent
             .actions
             .iter()
@@ -108,14 +111,15 @@ pub(super) fn plan<'a>(
 type Verb = (&'static str, Option<&'static str>);
 
 /// The verbs that do `action`, the best first.
-const fn verbs(action: &Action) -> &'static [Verb] {
+const fn verbs(action: Action) -> &'static [Verb] {
     match action {
-        Action::Imagine => &[],
         Action::Upscale { mode } => match mode {
             UpscaleMode::Cutout => &[("upsample", None)],
             // `upsample_v7_2x_subtle`, `upsample_v6r1_2x_subtle`, ...: one for each version.
             UpscaleMode::Subtle => &[("upsample_", Some("_subtle"))],
             UpscaleMode::Creative => &[("upsample_", Some("_creative"))],
+            UpscaleMode::Double => &[("upsample_", Some("_2x"))],
+            UpscaleMode::Quadruple => &[("upsample_", Some("_4x"))],
         },
         Action::Variation { strength } => match strength {
             // A single picture has no plain variation; strong is what a grid's button does by default.
@@ -123,6 +127,7 @@ const fn verbs(action: &Action) -> &'static [Verb] {
             Some(Strength::Subtle) => &[("low_variation", None)],
             Some(Strength::Strong) => &[("high_variation", None)],
         },
+        _ => &[],
     }
 }
 

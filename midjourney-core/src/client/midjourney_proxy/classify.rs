@@ -3,121 +3,18 @@
 //! For a submit the one question that costs money is whether the task may have been started: only answers that the
 //! wire facts name as refusals say no, and everything else says maybe.
 
-use std::time::Duration;
-
-use super::wire::{Button, Link, List, Loose, Submitted, Task};
+use super::wire::{Button, Link, Submitted, Task};
 use crate::{
-    client::ClientError,
-    clock::Timestamp,
+    client::{
+        ClientError,
+        http::{List, Loose, Reply, by_status, garbled, mask, task_id, trouble},
+    },
     image::ImageKind,
     job::{Failure, FailureKind, RemoteAction, RemoteImage, RemoteResult, RemoteStatus, Spent, UpstreamId},
 };
 
-/// The longest wait that an upstream can ask for.
-const MAX_WAIT: Duration = Duration::from_secs(3_600);
-
-/// How much of an answer is kept for the log, in bytes.
-const MAX_EXCERPT: usize = 2_000;
-
 /// The longest address of a picture.
 const MAX_URL: usize = 4_096;
-
-/// An answer, with what must not be repeated from it.
-#[derive(Clone, Copy)]
-pub(super) struct Reply<'a> {
-    pub(super) status: u16,
-    pub(super) body: &'a [u8],
-    pub(super) retry_after: Option<&'a str>,
-    pub(super) now: Timestamp,
-    /// The key and the callback address.
-    pub(super) secrets: &'a [&'a str],
-}
-
-/// An answer as it goes to the log.
-#[derive(Debug, thiserror::Error)]
-#[error("the upstream answered HTTP {status}: {excerpt}")]
-pub(super) struct Said {
-    status: u16,
-    excerpt: String,
-}
-
-impl Reply<'_> {
-    /// The beginning of the body, without secrets.
-    pub(super) fn said(&self) -> Said {
-        let window = self.body.get(..4 * MAX_EXCERPT).unwrap_or(self.body);
-        let mut excerpt = mask(&String::from_utf8_lossy(window), self.secrets);
-        // A secret may lie across the window's end and so have escaped the mask.
-        let longest = self.secrets.iter().map(|secret| secret.len()).max().unwrap_or(0);
-        let certain = if window.len() < self.body.len() {
-            excerpt.len().saturating_sub(longest)
-        } else {
-            excerpt.len()
-        };
-        while excerpt.len() > certain.min(MAX_EXCERPT) {
-            excerpt.pop();
-        }
-        Said {
-            status: self.status,
-            excerpt,
-        }
-    }
-
-    fn text(&self, text: &str) -> String {
-        mask(text, self.secrets)
-    }
-
-    fn wait(&self) -> Option<Duration> {
-        self.retry_after.and_then(|text| retry_after(text, self.now))
-    }
-}
-
-/// `text` without the `secrets`. Very short ones are left: masking a letter would tell which letter it is.
-pub(super) fn mask(text: &str, secrets: &[&str]) -> String {
-    let mut masked = text.to_owned();
-    for secret in secrets.iter().filter(|secret| secret.len() >= 4) {
-        masked = masked.replace(secret, "***");
-    }
-    masked
-}
-
-/// How long a `Retry-After` asks to wait: seconds or a date, at most an hour. `None` where it is neither.
-pub(super) fn retry_after(text: &str, now: Timestamp) -> Option<Duration> {
-    let text = text.trim();
-    if !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit()) {
-        // More digits than a number holds are a long wait as well.
-        return Some(text.parse().map_or(MAX_WAIT, Duration::from_secs).min(MAX_WAIT));
-    }
-    let date = jiff::fmt::rfc2822::parse(text).ok()?.timestamp();
-    let wait = Timestamp::from_millis(date.as_millisecond()).saturating_since(now);
-    Some(wait.min(MAX_WAIT))
-}
-
-/// An id of this family, fit for a path: 16 digits in the sources, other plain words at resellers.
-pub(super) fn task_id(text: &str) -> Option<UpstreamId> {
-    let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.' | b':');
-    let fits = (1..=128).contains(&text.len()) && text.bytes().all(plain) && !text.bytes().all(|b| b == b'.');
-    fits.then(|| UpstreamId::new(text))
-}
-
-/// The error for an HTTP status that says the same whatever was asked; `None` for those that do not.
-fn by_status(reply: &Reply<'_>) -> Option<ClientError> {
-    let error = match reply.status {
-        401 | 403 => ClientError::refused(Failure::new(
-            FailureKind::AccountBlocked,
-            "the upstream refused the key; check the key, and the dialect (trueai wants `trueai`)",
-        )),
-        402 => ClientError::refused(Failure::new(
-            FailureKind::QuotaExhausted,
-            "the account at the upstream has no credit left",
-        )),
-        429 => ClientError::not_now(
-            Failure::new(FailureKind::RateLimited, "too many requests at the upstream"),
-            reply.wait(),
-        ),
-        _ => return None,
-    };
-    Some(error.with_source(reply.said()))
-}
 
 /// What the answer to a submit means.
 pub(super) fn submitted(reply: &Reply<'_>) -> Result<UpstreamId, ClientError> {
@@ -164,16 +61,6 @@ pub(super) fn submitted(reply: &Reply<'_>) -> Result<UpstreamId, ClientError> {
         )),
         _ => Err(garbled(reply, "the upstream failed while it took the task")),
     }
-}
-
-/// A submit's answer that does not tell whether the task was started.
-fn garbled(reply: &Reply<'_>, message: &str) -> ClientError {
-    let kind = if reply.status >= 500 {
-        FailureKind::Transient
-    } else {
-        FailureKind::BadAnswer
-    };
-    ClientError::lost(Failure::new(kind, message).with_spent(Spent::Maybe)).with_source(reply.said())
 }
 
 /// What a code means that names a refusal ("Return codes" of the wire facts); `None` for codes not known to.
@@ -263,11 +150,6 @@ fn refusal(code: i64, answer: &Submitted, reply: &Reply<'_>) -> Option<ClientErr
     let mut error = known.with_source(reply.said());
     error.failure = error.failure.with_upstream_text(&reply.text(&words));
     Some(error)
-}
-
-/// A passing trouble with a question that is free to repeat.
-pub(super) fn trouble(kind: FailureKind, message: &str, reply: &Reply<'_>) -> ClientError {
-    ClientError::not_now(Failure::new(kind, message), reply.wait()).with_source(reply.said())
 }
 
 /// What the answer to fetching the task `id` means.
@@ -603,47 +485,6 @@ mod tests {
     }
 
     #[test]
-    fn no_part_of_a_secret_stays_where_a_body_is_cut() {
-        let secret = "canary-5ecret-key-of-some-length";
-        for shift in 0..secret.len() {
-            let body = format!("{}{}", "x".repeat(shift), secret.repeat(1_000));
-            let reply = Reply {
-                status: 200,
-                body: body.as_bytes(),
-                retry_after: None,
-                now: Timestamp::default(),
-                secrets: &[secret],
-            };
-            let said = reply.said().to_string();
-            assert!(
-                !said.contains("ca") && said.len() <= MAX_EXCERPT + 50,
-                "{shift}: {said}"
-            );
-        }
-    }
-
-    #[test]
-    fn waits_are_read_and_bounded() {
-        let now = Timestamp::from_millis(784_111_777_000);
-        let secs = Duration::from_secs;
-        for (text, wait) in [
-            ("0", Some(secs(0))),
-            (" 120 ", Some(secs(120))),
-            ("1000000000", Some(MAX_WAIT)),
-            ("99999999999999999999999999", Some(MAX_WAIT)),
-            ("Sun, 06 Nov 1994 08:50:37 GMT", Some(secs(60))),
-            ("Sun, 06 Nov 1994 08:00:00 GMT", Some(secs(0))),
-            ("Sat, 06 Nov 2094 08:00:00 GMT", Some(MAX_WAIT)),
-            ("-5", None),
-            ("1.5", None),
-            ("", None),
-            ("soon", None),
-        ] {
-            assert_eq!(retry_after(text, now), wait, "{text}");
-        }
-    }
-
-    #[test]
     fn progress_is_read_as_it_comes() {
         for (text, percent) in [
             ("31%", Some(31)),
@@ -655,14 +496,6 @@ mod tests {
         }
         for text in ["", "101%", "-1%", "%", "soon", "NaN"] {
             assert_eq!(progress(text), None, "{text}");
-        }
-    }
-
-    #[test]
-    fn ids_that_would_change_the_path_are_not_ids() {
-        assert!(task_id("1700000000000123").is_some());
-        for bad in ["", ".", "..", "a/b", "a b", "1,2", "a?b", "a%2f", "é"] {
-            assert_eq!(task_id(bad), None, "{bad}");
         }
     }
 }

@@ -104,6 +104,11 @@ impl Picture {
         u32::try_from(self.seed & u64::from(u32::MAX)).unwrap_or_default()
     }
 
+    /// What it is a picture of.
+    pub(super) fn caption(&self) -> &str {
+        &self.caption
+    }
+
     /// Picture `index` (from 1) of the four.
     pub(super) fn tile(&self, index: u8) -> Self {
         let mut tile = self.clone();

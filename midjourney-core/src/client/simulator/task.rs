@@ -15,8 +15,8 @@ use crate::{
     clock::Timestamp,
     image::ImageKind,
     job::{
-        Action, Failure, FailureKind, JobRequest, RemoteAction, RemoteImage, RemoteResult, RemoteStatus,
-        Spent, Strength, UpscaleMode, UpstreamId,
+        Action, Failure, FailureKind, InputImage, JobRequest, Need, RemoteAction, RemoteImage, RemoteResult,
+        RemoteStatus, Spent, Strength, UpscaleMode, UpstreamId,
     },
 };
 
@@ -74,6 +74,10 @@ enum Yield {
     Four,
     /// One picture.
     One,
+    /// Four prompts for a picture.
+    Prompts,
+    /// The prompt, shorter.
+    Shorter,
 }
 
 /// One task, whole. The names are short because the id holds them.
@@ -96,6 +100,22 @@ pub(super) struct Task {
     f: Option<Fault>,
 }
 
+/// What is drawn: the prompt, or what the pictures are called where there is none.
+fn subject(request: &JobRequest) -> String {
+    if !request.prompt.is_empty() {
+        return request.prompt.clone();
+    }
+    let names: Vec<_> = request
+        .images
+        .iter()
+        .map(|image| match image {
+            InputImage::Url(url) => url.rsplit('/').next().unwrap_or_default().to_owned(),
+            InputImage::Upload(id) => id.to_string(),
+        })
+        .collect();
+    format!("{} of {}", request.action.name(), names.join(" and "))
+}
+
 /// Writes `value` as text that holds no more than letters, digits, `-` and `_`.
 pub(super) fn pack(prefix: &str, value: &impl Serialize) -> String {
     // Plain numbers and strings into memory: this cannot fail.
@@ -111,13 +131,23 @@ pub(super) fn unpack<T: DeserializeOwned>(prefix: &str, text: &str) -> Option<T>
     serde_json::from_slice(&URL_SAFE_NO_PAD.decode(packed).ok()?).ok()
 }
 
+/// Everything but videos, which it cannot encode.
+pub(super) const fn supports(action: Action) -> bool {
+    !matches!(action, Action::Animate { .. } | Action::Extend { .. })
+}
+
 /// Checks a request against its parent; gives the parent's picture that it starts from.
 pub(super) fn check(request: &JobRequest, parent: Option<&ParentTask>) -> Result<Option<Picture>, Failure> {
-    let name = match request.action {
-        Action::Imagine => return Ok(None),
-        Action::Upscale { .. } | Action::Variation { .. } => request.action.name(),
-    };
+    let name = request.action.name();
     let unsupported = |message: String| Failure::new(FailureKind::Unsupported, message);
+    if !supports(request.action) {
+        return Err(unsupported(format!(
+            "the simulator makes no videos, so it has no {name}"
+        )));
+    }
+    if request.parent.is_none() && request.action.needs().parent != Need::Must {
+        return Ok(None);
+    }
     let (Some(parent), Some(at)) = (parent, request.parent) else {
         return Err(unsupported(format!(
             "{name} needs a finished picture to start from"
@@ -126,6 +156,9 @@ pub(super) fn check(request: &JobRequest, parent: Option<&ParentTask>) -> Result
     let task = Task::read(&parent.upstream)
         .ok_or_else(|| unsupported(format!("{name}: the parent task is not one of the simulator's")))?;
     let last = task.count();
+    if at.index == 0 && request.action.needs().index != Need::Must {
+        return Ok(Some(task.p));
+    }
     if (1..=last).contains(&at.index) {
         Ok(Some(task.picture(at.index)))
     } else {
@@ -181,14 +214,19 @@ impl Task {
         let mark = draw::hash(submission.nonce.as_str().as_bytes());
         let mut drawing = match origin {
             Some(picture) => picture,
-            None => Picture::imagined(&request.prompt, &params, options.side),
+            None => Picture::imagined(&subject(request), &params, options.side),
         };
         let gives = match request.action {
             Action::Upscale { mode } => {
                 match mode {
                     UpscaleMode::Cutout => {}
                     UpscaleMode::Subtle => drawing.enlarge(0),
+                    UpscaleMode::Double => drawing.enlarge(1),
                     UpscaleMode::Creative => drawing.enlarge(mark | 1),
+                    UpscaleMode::Quadruple => {
+                        drawing.enlarge(0);
+                        drawing.enlarge(1);
+                    }
                 }
                 Yield::One
             }
@@ -196,7 +234,28 @@ impl Task {
                 drawing.vary(mark, strength == Some(Strength::Subtle));
                 Yield::Four
             }
-            Action::Imagine => Yield::Four,
+            Action::Remix {
+                strength: Strength::Strong,
+            } => {
+                drawing = Picture::imagined(&request.prompt, &params, options.side);
+                Yield::Four
+            }
+            Action::Reroll => {
+                drawing.vary(mark, false);
+                Yield::Four
+            }
+            // What is kept of the original is most of it.
+            Action::Remix { .. }
+            | Action::Zoom { .. }
+            | Action::Pan { .. }
+            | Action::Inpaint
+            | Action::Edit => {
+                drawing.vary(mark, true);
+                Yield::Four
+            }
+            Action::Describe => Yield::Prompts,
+            Action::Shorten => Yield::Shorter,
+            _ => Yield::Four,
         };
         drawing.spoiled = fault == Some(Fault::BadImage);
         let factor = if fault == Some(Fault::Slow) { 10 } else { 1 };
@@ -224,6 +283,7 @@ impl Task {
         match self.y {
             Yield::Four => 4,
             Yield::One => 1,
+            Yield::Prompts | Yield::Shorter => 0,
         }
     }
 
@@ -231,7 +291,7 @@ impl Task {
     fn picture(&self, index: u8) -> Picture {
         match self.y {
             Yield::Four => self.p.tile(index),
-            Yield::One => self.p.clone(),
+            _ => self.p.clone(),
         }
     }
 
@@ -292,7 +352,23 @@ impl Task {
             grid.grid = true;
             RemoteImage::new(grid.url(), ImageKind::Grid, 0)
         });
+        let texts = match self.y {
+            Yield::Prompts => (1..=4)
+                .map(|number| format!("{} (simulated suggestion {number})", self.p.caption()))
+                .collect(),
+            Yield::Shorter => vec![
+                self.p
+                    .caption()
+                    .split(',')
+                    .next()
+                    .unwrap_or_default()
+                    .trim()
+                    .to_owned(),
+            ],
+            _ => Vec::new(),
+        };
         RemoteResult::new(singles.chain(grid).collect())
+            .with_texts(texts)
             .with_actions(self.actions())
             .with_seed(Some(self.s))
     }
@@ -312,6 +388,7 @@ impl Task {
                     }))
                     .collect()
             }
+            Yield::Prompts | Yield::Shorter => Vec::new(),
             Yield::One => [
                 ("upsample_v7_2x_subtle", "Upscale (Subtle)"),
                 ("upsample_v7_2x_creative", "Upscale (Creative)"),

@@ -211,7 +211,7 @@ async fn what_cannot_be_done_is_refused_before_it_is_started() {
         "a fox".to_owned(),
     );
     let variation = Action::Variation { strength: None };
-    let request = |index| JobRequest::follow_up(variation.clone(), ParentRef::new(job, index), "a fox");
+    let request = |index| JobRequest::follow_up(variation, ParentRef::new(job, index), "a fox");
     for (index, parent) in [
         (1, None),
         (0, Some(&parent)),
