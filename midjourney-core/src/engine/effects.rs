@@ -120,6 +120,41 @@ pub(super) async fn poll(client: &Arc<dyn MidjourneyClient>, upstream: &Upstream
     }
 }
 
+/// Answers the window that the task opened.
+pub(super) async fn confirm(
+    parts: &Parts,
+    client: &Arc<dyn MidjourneyClient>,
+    job: &Job,
+    upstream: &UpstreamId,
+) -> Input {
+    // The task has its mark already.
+    let nonce = Nonce::new(&*parts.entropy);
+    let submission = match submission(parts, job, &nonce).await {
+        Ok(submission) => submission,
+        Err(Input::NotAccepted { failure, .. }) => return Input::ConfirmFailed { failure, retry: true },
+        Err(Input::Refused(failure)) => {
+            return Input::ConfirmFailed {
+                failure,
+                retry: false,
+            };
+        }
+        Err(input) => return input,
+    };
+    match client.confirm(upstream, &submission).await {
+        Ok(()) => Input::Confirmed,
+        Err(error) => {
+            log(client, "confirm", &error);
+            match error.applied {
+                Applied::Maybe => Input::ConfirmLost(error.failure),
+                Applied::No => Input::ConfirmFailed {
+                    failure: error.failure,
+                    retry: error.retry,
+                },
+            }
+        }
+    }
+}
+
 /// Asks for new links, the old ones having `died`.
 pub(super) async fn renew(client: &Arc<dyn MidjourneyClient>, upstream: &UpstreamId, died: Failure) -> Input {
     match client.status(upstream).await {

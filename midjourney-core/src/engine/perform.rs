@@ -12,7 +12,7 @@ use crate::{
     image::Image,
     job::{
         Claimed, Commit, Failure, FailureKind, Input, Job, JobState, Lease, LeaseEnd, Life, Moment, Nonce,
-        Resume, StoreError, Transition, UpstreamId, resume, step,
+        Phase, Resume, StoreError, Transition, UpstreamId, resume, step,
     },
 };
 
@@ -96,6 +96,18 @@ impl Worker {
                     let input = self.held(effects::reconcile(&parts, client, &job, &nonce)).await;
                     self.apply(input, Vec::new()).await
                 }
+                None => Next::LetGo,
+            },
+            Resume::Confirm => match self.job.life.state.upstream().cloned() {
+                Some(upstream) => match self.apply(Input::Confirm, Vec::new()).await {
+                    // The intent is on disk: an answer that is lost from here on is never sent again.
+                    Next::GoOn if !self.lease_ran_out() => {
+                        let (parts, job) = (Arc::clone(&self.parts), self.job.clone());
+                        let input = self.held(effects::confirm(&parts, client, &job, &upstream)).await;
+                        self.apply(input, Vec::new()).await
+                    }
+                    next => next,
+                },
                 None => Next::LetGo,
             },
             Resume::Poll => match self.job.life.state.upstream().cloned() {
@@ -324,7 +336,16 @@ impl Worker {
     /// On the way out, a worker finishes what it has begun and begins nothing new. A committed intent to submit counts
     /// as begun: leaving it would make a submit that never left look like a lost one.
     fn must_stop(&self, state: &JobState) -> bool {
-        *self.stopping.borrow() && !matches!(state, JobState::Submitting { .. })
+        let begun = matches!(
+            state,
+            JobState::Submitting { .. }
+                | JobState::Submitted {
+                    phase: Phase::AwaitingInput,
+                    confirmed: true,
+                    ..
+                }
+        );
+        *self.stopping.borrow() && !begun
     }
 
     async fn pause(&self, tries: u32) {

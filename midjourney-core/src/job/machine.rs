@@ -79,6 +79,9 @@ pub enum JobState {
         /// How often in a row the upstream has denied knowing it.
         #[serde(default)]
         misses: u8,
+        /// The window that it opened was answered, or is about to be.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        confirmed: bool,
     },
     /// The upstream is being told to stop.
     Cancelling {
@@ -383,6 +386,19 @@ pub enum Input {
     Inconclusive,
     /// The upstream said how the task is doing.
     Observed(RemoteStatus),
+    /// A worker is about to answer the window that the task opened.
+    Confirm,
+    /// The window was answered.
+    Confirmed,
+    /// The window was not answered.
+    ConfirmFailed {
+        /// Why.
+        failure: Failure,
+        /// Whether the same answer may pass later; surely nothing happened then.
+        retry: bool,
+    },
+    /// Nobody knows whether the window was answered.
+    ConfirmLost(Failure),
     /// The upstream could not be asked how the task is doing.
     PollFailed {
         /// Why.
@@ -475,6 +491,10 @@ impl Input {
             Self::Absent => "absent at the upstream",
             Self::Inconclusive => "inconclusive",
             Self::Observed(_) => "observed",
+            Self::Confirm => "confirm",
+            Self::Confirmed => "confirmed",
+            Self::ConfirmFailed { .. } => "confirm failed",
+            Self::ConfirmLost(_) => "confirm lost",
             Self::PollFailed { .. } => "poll failed",
             Self::Stored => "stored",
             Self::Renewed(_) => "links renewed",
@@ -534,6 +554,21 @@ pub fn step(life: &Life, input: Input, policy: &Policy, at: Moment) -> Result<Tr
         (JobState::Submitted { .. }, Input::Observed(status)) => Ok(next.observed(status)),
         (JobState::Submitted { .. }, Input::PollFailed { failure, after }) => {
             Ok(next.poll_failed(failure, after))
+        }
+        (
+            JobState::Submitted {
+                phase: Phase::AwaitingInput,
+                confirmed: false,
+                ..
+            },
+            Input::Confirm,
+        ) => Ok(next.window(Phase::AwaitingInput, true, Duration::ZERO)),
+        (JobState::Submitted { confirmed: true, .. }, Input::Confirmed) => Ok(next.confirmed()),
+        (JobState::Submitted { confirmed: true, .. }, Input::ConfirmFailed { failure, retry }) => {
+            Ok(next.confirm_failed(failure, retry))
+        }
+        (JobState::Submitted { confirmed: true, .. }, Input::ConfirmLost(failure)) => {
+            Ok(next.confirm_lost(failure))
         }
         (JobState::Submitted { upstream, .. }, Input::CancelRequested) => {
             Ok(next.cancelling(upstream.clone()))
@@ -672,6 +707,7 @@ impl Next<'_> {
             phase: Phase::Waiting,
             progress: None,
             misses: 0,
+            confirmed: false,
         };
         self.to(
             state,
@@ -744,6 +780,7 @@ impl Next<'_> {
             phase,
             progress,
             misses,
+            confirmed,
         } = &self.life.state
         else {
             return self.unchanged();
@@ -784,6 +821,7 @@ impl Next<'_> {
                     phase: *phase,
                     progress: *progress,
                     misses,
+                    confirmed: *confirmed,
                 };
                 next
             }
@@ -800,11 +838,13 @@ impl Next<'_> {
     /// Still under way: tell watchers what is new, or see whether it has taken too long. Each look at a task past its
     /// limit has just asked the upstream, so no result is given up without one last look.
     fn heard(&self, upstream: UpstreamId, phase: Phase, progress: Option<u8>) -> Transition {
+        let answered = matches!(self.life.state, JobState::Submitted { confirmed: true, .. });
         let state = JobState::Submitted {
             upstream,
             phase,
             progress,
             misses: 0,
+            confirmed: answered,
         };
         let news = state.stage() != self.life.state.stage() || progress != self.life.state.progress();
         if let Some(failure) = self.overdue(news) {
@@ -825,8 +865,57 @@ impl Next<'_> {
         } else {
             EventKind::Progress
         };
-        let mut next = self.to(state, Some(self.policy.poll.wait(0, self.at.chance)), event);
+        // A window that just opened is answered at once.
+        let wait = if phase == Phase::AwaitingInput && !answered {
+            Duration::ZERO
+        } else {
+            self.policy.poll.wait(0, self.at.chance)
+        };
+        let mut next = self.to(state, Some(wait), event);
         next.life.entered = self.life.entered;
+        next
+    }
+
+    /// The same task with its window in another state.
+    fn window(&self, to: Phase, answered: bool, wait: Duration) -> Transition {
+        let mut next = self.again(wait, None);
+        if let JobState::Submitted { phase, confirmed, .. } = &mut next.life.state {
+            (*phase, *confirmed) = (to, answered);
+        }
+        next
+    }
+
+    fn confirmed(&self) -> Transition {
+        let mut next = self.window(Phase::Waiting, true, self.policy.poll.wait(0, self.at.chance));
+        next.life.attempts = 0;
+        next.life.heard = self.at.now;
+        next.event = Some(EventKind::Progress);
+        next
+    }
+
+    /// A window that nothing can be given to stays open, for a person. What surely did not arrive is sent again. What the
+    /// upstream refuses ends the job; an open window costs nothing.
+    fn confirm_failed(&self, failure: Failure, retry: bool) -> Transition {
+        if failure.kind == FailureKind::Unsupported {
+            let wait = self.policy.poll.wait(self.life.attempts, self.at.chance);
+            let mut next = self.window(Phase::AwaitingInput, true, wait);
+            next.life.trouble = Some(failure);
+            return next;
+        }
+        if !retry || self.life.attempts.saturating_add(1) >= self.policy.submit_attempts {
+            return self.failed(failure);
+        }
+        let wait = self.policy.retry.wait(self.life.attempts, self.at.chance);
+        let mut next = self.window(Phase::AwaitingInput, false, wait);
+        next.life.trouble = Some(failure);
+        next
+    }
+
+    /// The task itself shows whether the answer arrived; a second one might be paid twice.
+    fn confirm_lost(&self, failure: Failure) -> Transition {
+        let wait = self.policy.poll.wait(0, self.at.chance);
+        let mut next = self.window(Phase::AwaitingInput, true, wait);
+        next.life.trouble = Some(failure.with_spent(Spent::Maybe));
         next
     }
 
@@ -890,6 +979,7 @@ impl Next<'_> {
             phase: Phase::Running,
             progress: None,
             misses: 0,
+            confirmed: false,
         };
         let mut next = self.to(state, Some(Duration::ZERO), EventKind::Progress);
         next.life.cancel_requested = false;

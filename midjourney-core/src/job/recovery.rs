@@ -9,12 +9,13 @@
 //! | `Submitting` | repeat safely | submit again under the same mark |
 //! | `Submitting`, `SubmitUnknown` | look up by mark | look it up; only what is surely absent is submitted again |
 //! | `Submitting`, `SubmitUnknown` | neither | unknown; waits for evidence or a decision |
+//! | `Submitted`, a window open and not answered | answer windows | commit the intent, answer it |
 //! | `Submitted` | | ask how it is doing |
 //! | `Cancelling` | | tell the upstream again |
 //! | `Storing` | | fetch and store again; keys are fixed, so that is harmless |
 
 use super::{
-    machine::{Input, JobState},
+    machine::{Input, JobState, Phase},
     remote::Capabilities,
 };
 
@@ -28,6 +29,8 @@ pub enum Resume {
     SubmitAgain,
     /// Ask the upstream whether it got the submit.
     Reconcile,
+    /// Commit the intent to answer the task's window, then answer it.
+    Confirm,
     /// Ask the upstream how the task is doing.
     Poll,
     /// Tell the upstream to stop.
@@ -49,6 +52,11 @@ pub fn resume(state: &JobState, capabilities: Capabilities) -> Resume {
             Resume::Reconcile
         }
         JobState::Submitting { .. } | JobState::SubmitUnknown { .. } => Resume::Step(Input::Inconclusive),
+        JobState::Submitted {
+            phase: Phase::AwaitingInput,
+            confirmed: false,
+            ..
+        } if capabilities.windows => Resume::Confirm,
         JobState::Submitted { .. } => Resume::Poll,
         JobState::Cancelling { .. } => Resume::Cancel,
         JobState::Storing { .. } => Resume::Store,

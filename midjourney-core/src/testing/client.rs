@@ -137,6 +137,8 @@ struct State {
     reconciled: usize,
     script: Vec<Result<RemoteStatus, Trouble>>,
     cancels: VecDeque<Result<bool, Trouble>>,
+    confirms: VecDeque<Result<(), Trouble>>,
+    confirmed: usize,
     fetches: VecDeque<FetchOutcome>,
     fetched: usize,
     order: Vec<UpstreamId>,
@@ -211,6 +213,16 @@ impl FakeClient {
     /// What every task accepted from now on says, poll by poll.
     pub fn script_statuses(&self, statuses: impl IntoIterator<Item = Result<RemoteStatus, Trouble>>) {
         self.state().script = statuses.into_iter().collect();
+    }
+
+    /// What the next answers to windows come to.
+    pub fn script_confirms(&self, answers: impl IntoIterator<Item = Result<(), Trouble>>) {
+        self.state().confirms.extend(answers);
+    }
+
+    /// How often a window was answered, or nobody knows whether it was.
+    pub fn confirmed(&self) -> usize {
+        self.state().confirmed
     }
 
     /// What the next cancels come to. An `Ok(true)` stops the task.
@@ -415,6 +427,16 @@ impl MidjourneyClient for FakeClient {
         let stops = scripted.unwrap_or(Ok(!over))?;
         task.cancelled |= stops;
         Ok(stops)
+    }
+
+    async fn confirm(&self, _id: &UpstreamId, _submission: &Submission) -> Result<(), ClientError> {
+        let mut state = self.state();
+        let answer = state.confirms.pop_front().unwrap_or(Ok(()));
+        let may_have = answer
+            .as_ref()
+            .map_or_else(|trouble| trouble.applied == Applied::Maybe, |()| true);
+        state.confirmed += usize::from(may_have);
+        answer.map_err(ClientError::from)
     }
 
     async fn fetch(&self, image: &RemoteImage) -> Result<ByteStream, ClientError> {

@@ -130,6 +130,7 @@ pub(super) fn running(progress: u8) -> JobState {
         phase: Phase::Running,
         progress: Some(progress),
         misses: 0,
+        confirmed: false,
     }
 }
 

@@ -396,6 +396,7 @@ fn every_state() -> Vec<JobState> {
         phase,
         progress,
         misses,
+        confirmed: false,
     };
     vec![
         JobState::Queued,

@@ -165,6 +165,53 @@ async fn an_upstream_that_stops_answering_fails_the_job_within_its_limit() {
     );
 }
 
+fn with_windows() -> FakeClient {
+    let mut can = midjourney_core::job::Capabilities::default();
+    can.windows = true;
+    let client = FakeClient::new().with_capabilities(can);
+    client.script_statuses([
+        Ok(RemoteStatus::AwaitingInput),
+        Ok(RemoteStatus::AwaitingInput),
+        Ok(FakeClient::succeeded(4)),
+    ]);
+    client
+}
+
+#[tokio::test]
+async fn a_window_is_answered_once_even_where_the_answer_is_lost() {
+    let lost = Trouble::lost(failure(FailureKind::Transient));
+    let busy = Trouble::not_now(failure(FailureKind::QueueFull), None);
+    for (answers, given) in [(vec![], 1), (vec![Err(lost)], 1), (vec![Err(busy)], 1)] {
+        let world = World::new(with_windows());
+        world.client.script_confirms(answers);
+        let id = world.accepted().await;
+        let engine = world.start();
+        let job = world.live_until_over(id).await;
+        drop(engine);
+        assert_eq!(job.status(), Status::Completed, "{:?}", job.life);
+        assert_eq!((world.client.confirmed(), world.client.paid()), (given, 1));
+    }
+}
+
+#[tokio::test]
+async fn a_window_that_nothing_can_be_given_to_waits_for_a_person_and_says_so() {
+    let world = World::new(with_windows());
+    world.client.script_statuses([Ok(RemoteStatus::AwaitingInput)]);
+    let missing = Failure::new(FailureKind::Unsupported, "the window wants a mask");
+    world.client.script_confirms([Err(Trouble::refused(missing))]);
+    let id = world.accepted().await;
+    let engine = world.start();
+    world
+        .live_until("what is missing", async || {
+            world.job(id).await.life.trouble.is_some()
+        })
+        .await;
+    drop(engine);
+    let job = world.job(id).await;
+    assert_eq!(job.life.state.stage(), Some(Stage::AwaitingInput));
+    assert_eq!(job.life.failure().unwrap().message, "the window wants a mask");
+}
+
 #[tokio::test]
 async fn cancelling_a_running_job_tells_the_upstream() {
     let world = World::new(FakeClient::new());

@@ -50,6 +50,7 @@ fn lives() -> Vec<Life> {
         phase,
         progress,
         misses,
+        confirmed: false,
     };
     let result = RemoteResult::new(vec![
         RemoteImage::new("https://upstream.invalid/g.png", ImageKind::Grid, 0),
