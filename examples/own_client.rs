@@ -108,6 +108,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
             entropy: Arc::new(OsEntropy),
             policy: Policy::default(),
             callback: None,
+            links: None,
         },
         PromptRules::default(),
     );

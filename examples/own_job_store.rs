@@ -15,8 +15,8 @@ use midjourney_core::{
     clock::{Clock, OsEntropy, SystemClock, Timestamp},
     engine::{EngineConfig, Parts},
     gateway::{Gateway, Imagine, PromptRules},
-    id::{ImageId, JobId},
-    image::Image,
+    id::{ImageId, JobId, UploadId},
+    image::{Image, Upload},
     job::{
         AccountName, Changes, Claim, Claimed, Commit, Counts, Event, ImageQuery, Insertion, Job, JobQuery,
         JobStore, Lease, NewJobs, Policy, Position, StoreError,
@@ -102,6 +102,14 @@ impl<S: JobStore> JobStore for Journaled<S> {
         self.store.image(id).await
     }
 
+    async fn put_upload(&self, upload: &Upload) -> Result<(), StoreError> {
+        self.store.put_upload(upload).await
+    }
+
+    async fn upload(&self, id: UploadId) -> Result<Option<Upload>, StoreError> {
+        self.store.upload(id).await
+    }
+
     async fn images(&self, query: &ImageQuery) -> Result<Page<Image>, StoreError> {
         self.store.images(query).await
     }
@@ -136,6 +144,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
             entropy: Arc::new(OsEntropy),
             policy: Policy::default(),
             callback: None,
+            links: None,
         },
         PromptRules::default(),
     );

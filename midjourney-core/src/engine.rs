@@ -7,6 +7,7 @@
 //! - `dispatch` finds due jobs and starts a worker for each.
 //! - `perform` is one worker: one job, step by step, until it has to wait.
 //! - `effects` are the calls to the upstream.
+//! - `pictures` gets the pictures of a request ready for its upstream.
 //! - `download` brings finished pictures home.
 //! - `lease` keeps a worker's lease alive while it works.
 
@@ -15,6 +16,7 @@ mod download;
 mod effects;
 mod lease;
 mod perform;
+mod pictures;
 
 use std::{sync::Arc, time::Duration};
 
@@ -26,6 +28,7 @@ use crate::{
     id::WorkerId,
     image::ImageStore,
     job::{JobStore, Policy},
+    link::PublicLinks,
     webhook::CallbackRegistration,
 };
 
@@ -50,6 +53,8 @@ pub struct Parts {
     pub policy: Policy,
     /// Where upstreams may call back, if anywhere.
     pub callback: Option<CallbackRegistration>,
+    /// How others reach our files, if they can.
+    pub links: Option<PublicLinks>,
 }
 
 /// How an engine works.

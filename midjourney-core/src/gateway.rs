@@ -14,17 +14,20 @@
 //! # }
 //! ```
 
+mod act;
 mod hub;
 mod intake;
 mod pictures;
 #[cfg(feature = "simulator")]
 mod simulated;
+mod uploads;
 mod view;
 mod watch;
 
 use std::{sync::Arc, time::Duration};
 
-pub use intake::{Accepted, FollowUp, Imagine, PromptCheck, PromptRules};
+pub use act::Act;
+pub use intake::{Accepted, Imagine, PromptCheck, PromptRules};
 pub use pictures::Picture;
 pub use view::{FailureView, ImageView, JobView};
 pub use watch::Watch;

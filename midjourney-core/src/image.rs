@@ -2,14 +2,17 @@
 
 pub mod sniff;
 pub mod store;
+pub mod upload;
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
+pub(crate) use sniff::peek;
 pub use sniff::{MediaType, Sniffed, sniff};
 pub use store::{ByteStream, ImageKey, ImageStore, ImageStoreError, InvalidImageKey, StoredImage};
+pub use upload::{MAX_UPLOAD, Upload};
 
 use crate::{
     clock::Timestamp,

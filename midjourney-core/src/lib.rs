@@ -8,10 +8,12 @@ pub mod config;
 pub mod engine;
 pub mod error;
 pub mod gateway;
+mod hex;
 pub mod id;
 pub mod image;
 pub mod job;
 pub mod key;
+pub mod link;
 pub mod memory;
 #[cfg(feature = "http")]
 pub mod net;

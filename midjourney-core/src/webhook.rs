@@ -9,7 +9,11 @@ use std::fmt;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::Sha256;
 
-use crate::{id::JobId, key::Secret};
+use crate::{
+    hex::{hex, unhex},
+    id::JobId,
+    key::Secret,
+};
 
 /// Keeps this use of the secret apart from any other.
 const PURPOSE: &[u8] = b"callback:v1:";
@@ -51,10 +55,7 @@ impl CallbackRegistration {
     /// The address for `job`. Secret: it is all that a caller needs.
     pub fn url_for(&self, job: JobId) -> Secret {
         let proof = mac(&self.secret, job).map(|mac| mac.finalize().into_bytes());
-        let digits = proof.iter().flatten().flat_map(|byte| [byte >> 4, byte & 15]);
-        let hex: String = digits
-            .filter_map(|digit| char::from_digit(u32::from(digit), 16))
-            .collect();
+        let hex = proof.map(|proof| hex(&proof)).unwrap_or_default();
         Secret::new(format!("{}/{job}.{hex}", self.public_url))
     }
 
@@ -84,18 +85,6 @@ fn mac(secret: &Secret, job: JobId) -> Option<Hmac<Sha256>> {
     mac.update(PURPOSE);
     mac.update(job.to_string().as_bytes());
     Some(mac)
-}
-
-/// 32 bytes from 64 lower-case hex digits, the one spelling there is.
-fn unhex(text: &str) -> Option<[u8; 32]> {
-    if text.len() != 64 || !text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f')) {
-        return None;
-    }
-    let mut bytes = [0; 32];
-    for (n, byte) in bytes.iter_mut().enumerate() {
-        *byte = u8::from_str_radix(text.get(2 * n..2 * n + 2)?, 16).ok()?;
-    }
-    Some(bytes)
 }
 
 #[cfg(test)]

@@ -145,6 +145,7 @@ pub async fn assemble(config: &Config, data_dir: &Path) -> Result<Assembled, Ass
         entropy: Arc::new(OsEntropy),
         policy: policy(config),
         callback: callback(config),
+        links: None,
     };
     Ok(Assembled {
         gateway: Gateway::new(parts, prompts),

@@ -30,8 +30,8 @@ use async_trait::async_trait;
 use midjourney_core::{
     clock::Timestamp,
     error::{Applied, Chain, Retry},
-    id::{ImageId, JobId},
-    image::Image,
+    id::{ImageId, JobId, UploadId},
+    image::{Image, Upload},
     job::{
         AccountName, Changes, Claim, Claimed, Commit, Counts, Event, ImageQuery, Insertion, Job, JobQuery,
         JobStore, Lease, NewJobs, Position, StoreError,
@@ -41,10 +41,10 @@ use midjourney_core::{
 use tokio::sync::watch;
 
 use self::{
-    commands::{Change, Extend, Insert, Ping},
+    commands::{Change, Extend, Insert, Ping, PutUpload},
     error::{BACKEND, failed},
     readers::Readers,
-    rows::{RawEvent, RawImage, RawJob},
+    rows::{RawEvent, RawImage, RawJob, RawUpload},
     writer::Writer,
 };
 
@@ -279,6 +279,18 @@ impl JobStore for SqliteJobStore {
             .read("reading an image's row", 1, move |db| queries::image(db, id))
             .await?;
         row.map(RawImage::decode).transpose()
+    }
+
+    async fn put_upload(&self, upload: &Upload) -> Result<(), StoreError> {
+        self.writer.run(PutUpload(upload.clone())).await
+    }
+
+    async fn upload(&self, id: UploadId) -> Result<Option<Upload>, StoreError> {
+        let row = self
+            .readers
+            .read("reading an upload's row", 1, move |db| queries::upload(db, id))
+            .await?;
+        row.map(RawUpload::decode).transpose()
     }
 
     async fn images(&self, query: &ImageQuery) -> Result<Page<Image>, StoreError> {

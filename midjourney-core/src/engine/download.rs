@@ -2,16 +2,15 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
-use futures_util::{StreamExt as _, future::try_join_all, stream};
+use futures_util::future::try_join_all;
 use tracing::warn;
 
 use super::Parts;
 use crate::{
     client::MidjourneyClient,
-    error::{BoxError, Chain},
+    error::Chain,
     id::ImageId,
-    image::{ByteStream, Image, ImageKey, ImageStoreError, sniff, sniff::SNIFF_BYTES},
+    image::{Image, ImageKey, ImageStoreError, peek, sniff},
     job::{Failure, FailureKind, Input, Job, RemoteImage, RemoteResult},
 };
 
@@ -98,19 +97,4 @@ fn storage_failed(message: &str) -> Input {
         failure: Failure::new(FailureKind::StorageFailed, message),
         retry: true,
     }
-}
-
-/// The first bytes of a stream, enough to tell what it is, and the whole stream again.
-async fn peek(mut body: ByteStream) -> Result<(Vec<u8>, ByteStream), BoxError> {
-    let mut head = Vec::new();
-    let mut chunks: Vec<Bytes> = Vec::new();
-    while head.len() < SNIFF_BYTES
-        && let Some(chunk) = body.next().await
-    {
-        let chunk = chunk?;
-        head.extend_from_slice(&chunk);
-        chunks.push(chunk);
-    }
-    let whole = stream::iter(chunks.into_iter().map(Ok)).chain(body);
-    Ok((head, Box::pin(whole)))
 }

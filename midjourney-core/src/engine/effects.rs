@@ -2,9 +2,13 @@
 
 use std::sync::Arc;
 
+use futures_util::future::try_join_all;
 use tracing::{info, warn};
 
-use super::Parts;
+use super::{
+    Parts,
+    pictures::{self, Unready},
+};
 use crate::{
     client::{ClientError, MidjourneyClient, ParentTask, Reconciliation, Submission},
     error::{Applied, Chain},
@@ -15,14 +19,32 @@ use crate::{
 };
 
 /// What must be sent for `job` under `nonce`.
-async fn submission(parts: &Parts, job: &Job, nonce: &Nonce) -> Result<Submission, Input> {
+async fn submission(
+    parts: &Parts,
+    client: &Arc<dyn MidjourneyClient>,
+    job: &Job,
+    nonce: &Nonce,
+) -> Result<Submission, Input> {
     let parent = match job.request.parent {
         None => None,
         Some(parent) => Some(parent_task(parts, parent).await?),
     };
+    let unready = |unready: Unready| match unready {
+        Unready { failure, retry: true } => Input::NotAccepted { failure, after: None },
+        Unready { failure, .. } => Input::Refused(failure),
+    };
+    let ready = |picture| pictures::ready(parts, client, picture);
+    let images = try_join_all(job.request.images.iter().map(ready))
+        .await
+        .map_err(unready)?;
+    let mask = match &job.request.mask {
+        Some(mask) => Some(ready(mask).await.map_err(unready)?),
+        None => None,
+    };
     let callback = parts.callback.as_ref().map(|callback| callback.url_for(job.id));
     Ok(Submission::new(job.id, nonce.clone(), job.request.clone())
         .with_parent(parent)
+        .with_pictures(images, mask)
         .with_callback(callback))
 }
 
@@ -53,7 +75,7 @@ pub(super) async fn submit(
     job: &Job,
     nonce: &Nonce,
 ) -> Input {
-    let submission = match submission(parts, job, nonce).await {
+    let submission = match submission(parts, client, job, nonce).await {
         Ok(submission) => submission,
         Err(input) => return input,
     };
@@ -92,7 +114,7 @@ pub(super) async fn reconcile(
     job: &Job,
     nonce: &Nonce,
 ) -> Input {
-    let Ok(submission) = submission(parts, job, nonce).await else {
+    let Ok(submission) = submission(parts, client, job, nonce).await else {
         return Input::Inconclusive;
     };
     match client.reconcile(&submission).await {
@@ -129,7 +151,7 @@ pub(super) async fn confirm(
 ) -> Input {
     // The task has its mark already.
     let nonce = Nonce::new(&*parts.entropy);
-    let submission = match submission(parts, job, &nonce).await {
+    let submission = match submission(parts, client, job, &nonce).await {
         Ok(submission) => submission,
         Err(Input::NotAccepted { failure, .. }) => return Input::ConfirmFailed { failure, retry: true },
         Err(Input::Refused(failure)) => {

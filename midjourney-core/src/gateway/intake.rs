@@ -7,10 +7,8 @@ use crate::{
     client::{MidjourneyClient, ParentTask},
     error::{Error, ErrorKind},
     id::{BatchId, JobId},
-    image::{Image, ImageKind},
     job::{
-        AccountName, Action, IdempotencyKey, ImageQuery, Insertion, Job, JobRequest, JobStoreExt as _,
-        NewJob, NewJobs, Owner, ParentRef,
+        AccountName, Action, IdempotencyKey, InputImage, Insertion, Job, JobRequest, NewJob, NewJobs, Owner,
     },
     prompt::{self, CheckOptions, Diagnostic, ExpandedPrompt, Report, Table},
 };
@@ -60,6 +58,8 @@ pub struct Imagine {
     pub prompt: String,
     /// A version for prompts that name none, such as `7` or `niji 7`.
     pub version: Option<String>,
+    /// Reference images, beside those that the prompt links to.
+    pub images: Vec<InputImage>,
     /// Repeating the request under the same key returns the same jobs.
     pub key: Option<IdempotencyKey>,
     /// Whose the jobs are.
@@ -72,6 +72,7 @@ impl Imagine {
         Self {
             prompt: prompt.into(),
             version: None,
+            images: Vec::new(),
             key: None,
             owner: Owner::local(),
         }
@@ -80,44 +81,18 @@ impl Imagine {
     /// The same request under an idempotency key.
     pub fn with_key(mut self, key: Option<IdempotencyKey>) -> Self {
         self.key = key;
+        self
+    }
+
+    /// The same request with reference images.
+    pub fn with_images(mut self, images: Vec<InputImage>) -> Self {
+        self.images = images;
         self
     }
 
     /// The same request with a version for prompts that name none.
     pub fn with_version(mut self, version: Option<String>) -> Self {
         self.version = version;
-        self
-    }
-}
-
-/// A request to go on from a finished picture.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub struct FollowUp {
-    /// What to do.
-    pub action: Action,
-    /// The picture.
-    pub parent: ParentRef,
-    /// Repeating the request under the same key returns the same job.
-    pub key: Option<IdempotencyKey>,
-    /// Whose the job is.
-    pub owner: Owner,
-}
-
-impl FollowUp {
-    /// Do `action` to `parent`, for the local owner.
-    pub fn new(action: Action, parent: ParentRef) -> Self {
-        Self {
-            action,
-            parent,
-            key: None,
-            owner: Owner::local(),
-        }
-    }
-
-    /// The same request under an idempotency key.
-    pub fn with_key(mut self, key: Option<IdempotencyKey>) -> Self {
-        self.key = key;
         self
     }
 }
@@ -182,7 +157,16 @@ impl Gateway {
         }
         let account = self.parts.accounts.default_name().clone();
         let client = self.client(&account)?;
-        let requests: Vec<_> = jobs.into_iter().map(JobRequest::imagine).collect();
+        let most = Action::Imagine.needs().images.1;
+        if request.images.len() > most {
+            return Err(Error::field("/images", format!("expected {most} at most")));
+        }
+        self.check_pictures(&client, &request.images, "/images", &request.owner)
+            .await?;
+        let requests: Vec<_> = jobs
+            .into_iter()
+            .map(|prompt| JobRequest::imagine(prompt).with_images(request.images.clone()))
+            .collect();
         for request in &requests {
             refuse_early(&client, request, None)?;
         }
@@ -191,33 +175,7 @@ impl Gateway {
         Ok(accepted)
     }
 
-    /// Accepts a follow-up on a finished picture; the job is on disk when this returns.
-    ///
-    /// **Errors:** [`ErrorKind::NotFound`] for an unknown parent; [`ErrorKind::Conflict`] where it is not completed;
-    /// [`ErrorKind::Invalid`] for a picture it does not have; [`ErrorKind::Rejected`] where the upstream cannot do it.
-    /// **Cancel safety:** as for [`imagine`](Gateway::imagine).
-    pub async fn follow_up(&self, request: FollowUp) -> Result<Accepted, Error> {
-        let parent = self.parts.jobs.get(request.parent.job).await?;
-        let images = self.parts.jobs.images(&ImageQuery::of(parent.id)).await?.items;
-        let Some(task) = ParentTask::of(&parent, &images, request.parent.index) else {
-            return Err(Error::new(
-                ErrorKind::Conflict,
-                format!(
-                    "job {} is {}; follow-ups need a completed job",
-                    parent.id,
-                    parent.status().name()
-                ),
-            ));
-        };
-        check_index(request.parent, &images)?;
-        let client = self.client(&parent.account)?;
-        let job = JobRequest::follow_up(request.action, request.parent, parent.request.prompt);
-        refuse_early(&client, &job, Some(&task))?;
-        self.insert(request.owner, parent.account, vec![job], request.key)
-            .await
-    }
-
-    fn client(&self, account: &AccountName) -> Result<Arc<dyn MidjourneyClient>, Error> {
+    pub(super) fn client(&self, account: &AccountName) -> Result<Arc<dyn MidjourneyClient>, Error> {
         self.parts
             .accounts
             .client(account)
@@ -232,7 +190,7 @@ impl Gateway {
             })
     }
 
-    async fn insert(
+    pub(super) async fn insert(
         &self,
         owner: Owner,
         account: AccountName,
@@ -278,7 +236,7 @@ impl Gateway {
     }
 }
 
-fn refuse_early(
+pub(super) fn refuse_early(
     client: &Arc<dyn MidjourneyClient>,
     request: &JobRequest,
     parent: Option<&ParentTask>,
@@ -309,25 +267,4 @@ fn with_version(prompt: &ExpandedPrompt, table: &Table, version: Option<&str>) -
         Some(version) if names_none => format!("{} {}", prompt.text(), version.as_parameter()),
         _ => prompt.text().to_owned(),
     }
-}
-
-fn check_index(parent: ParentRef, images: &[Image]) -> Result<(), Error> {
-    // Upstreams that give only the grid still know its four parts.
-    let singles = images
-        .iter()
-        .filter(|image| image.kind == ImageKind::Single)
-        .count();
-    let most = if singles == 0 { 4 } else { singles };
-    if (1..=most).contains(&usize::from(parent.index)) {
-        return Ok(());
-    }
-    let expected = if most == 1 {
-        "1, its only picture".to_owned()
-    } else {
-        format!("1 to {most}")
-    };
-    Err(Error::field(
-        "/index",
-        format!("expected {expected}, not {}", parent.index),
-    ))
 }

@@ -25,6 +25,7 @@ impl Gateway {
             entropy: Arc::new(OsEntropy),
             policy: Policy::default(),
             callback: None,
+            links: None,
         };
         Self::new(parts, PromptRules::default())
     }

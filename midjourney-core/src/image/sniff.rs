@@ -1,6 +1,11 @@
 //! What a file is, told from its bytes and never from its name or its server's word.
 
+use bytes::Bytes;
+use futures_util::{StreamExt as _, stream};
 use serde::{Serialize, Serializer};
+
+use super::ByteStream;
+use crate::error::BoxError;
 
 /// The kinds of file that are stored; everything else is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -79,6 +84,21 @@ pub fn sniff(head: &[u8]) -> Option<Sniffed> {
         .ok()
         .and_then(|size| Some((u32::try_from(size.width).ok()?, u32::try_from(size.height).ok()?)));
     Some(Sniffed { media_type, size })
+}
+
+/// The first bytes of a stream, enough to tell what it is, and the whole stream again.
+pub(crate) async fn peek(mut body: ByteStream) -> Result<(Vec<u8>, ByteStream), BoxError> {
+    let mut head = Vec::new();
+    let mut chunks: Vec<Bytes> = Vec::new();
+    while head.len() < SNIFF_BYTES
+        && let Some(chunk) = body.next().await
+    {
+        let chunk = chunk?;
+        head.extend_from_slice(&chunk);
+        chunks.push(chunk);
+    }
+    let whole = stream::iter(chunks.into_iter().map(Ok)).chain(body);
+    Ok((head, Box::pin(whole)))
 }
 
 #[cfg(test)]

@@ -7,7 +7,11 @@ use bytes::Bytes;
 use futures_core::Stream;
 
 use super::{ImageDigest, ImageKind, sniff::MediaType};
-use crate::{clock::Timestamp, error::BoxError, id::JobId};
+use crate::{
+    clock::Timestamp,
+    error::BoxError,
+    id::{JobId, UploadId},
+};
 
 /// Bytes as they come. An error ends the stream.
 pub type ByteStream = Pin<Box<dyn Stream<Item = Result<Bytes, BoxError>> + Send + 'static>>;
@@ -28,6 +32,15 @@ impl ImageKey {
             ImageKind::Grid => format!("{year:04}/{month:02}/{day:02}/{job}_grid.{extension}"),
             ImageKind::Single => format!("{year:04}/{month:02}/{day:02}/{job}_{index}.{extension}"),
         })
+    }
+
+    /// The place of a picture that a caller brought along at `created`.
+    pub fn upload(created: Timestamp, id: UploadId, media_type: MediaType) -> Self {
+        let (year, month, day) = created.utc_date();
+        Self(format!(
+            "{year:04}/{month:02}/{day:02}/{id}.{}",
+            media_type.extension()
+        ))
     }
 
     /// The key as text; parts are separated by `/` on every platform.

@@ -13,8 +13,8 @@ use super::{
 use crate::{
     clock::Timestamp,
     error::{Applied, BoxError, Retry},
-    id::{BatchId, ImageId, JobId, WorkerId},
-    image::Image,
+    id::{BatchId, ImageId, JobId, UploadId, WorkerId},
+    image::{Image, Upload},
     page::{Cursor, Page},
 };
 
@@ -540,6 +540,12 @@ pub trait JobStore: fmt::Debug + Send + Sync + 'static {
 
     /// Images by descending id; those of one job by kind (grid first) and index.
     async fn images(&self, query: &ImageQuery) -> Result<Page<Image>, StoreError>;
+
+    /// Keeps the row of a picture that a caller brought along; its bytes are stored already. Ids are new each time.
+    async fn put_upload(&self, upload: &Upload) -> Result<(), StoreError>;
+
+    /// A picture that a caller brought along, or `None`.
+    async fn upload(&self, id: UploadId) -> Result<Option<Upload>, StoreError>;
 
     /// How many jobs there are of each status.
     async fn counts(&self) -> Result<Counts, StoreError>;

@@ -12,8 +12,8 @@ use super::lock;
 use crate::{
     clock::Timestamp,
     error::{Applied, Retry},
-    id::{ImageId, JobId},
-    image::Image,
+    id::{ImageId, JobId, UploadId},
+    image::{Image, Upload},
     job::{
         AccountName, Changes, Claim, Claimed, Commit, Counts, Event, EventKind, IdempotencyKey, ImageQuery,
         Insertion, Job, JobQuery, JobStore, Lease, LeaseEnd, NewJobs, Owner, Position, RequestDigest,
@@ -35,6 +35,7 @@ struct Tables {
     /// The event at index `n` has position `n + 1`.
     events: Vec<Event>,
     images: BTreeMap<ImageId, Image>,
+    uploads: BTreeMap<UploadId, Upload>,
 }
 
 struct Row {
@@ -300,6 +301,15 @@ impl JobStore for MemoryJobStore {
 
     async fn image(&self, id: ImageId) -> Result<Option<Image>, StoreError> {
         Ok(lock(&self.tables).images.get(&id).cloned())
+    }
+
+    async fn put_upload(&self, upload: &Upload) -> Result<(), StoreError> {
+        lock(&self.tables).uploads.insert(upload.id, upload.clone());
+        Ok(())
+    }
+
+    async fn upload(&self, id: UploadId) -> Result<Option<Upload>, StoreError> {
+        Ok(lock(&self.tables).uploads.get(&id).cloned())
     }
 
     async fn images(&self, query: &ImageQuery) -> Result<Page<Image>, StoreError> {

@@ -5,8 +5,8 @@ use async_trait::async_trait;
 use crate::{
     clock::Timestamp,
     error::{Applied, Retry},
-    id::{ImageId, JobId},
-    image::Image,
+    id::{ImageId, JobId, UploadId},
+    image::{Image, Upload},
     job::{
         AccountName, Changes, Claim, Claimed, Commit, Counts, Event, ImageQuery, Insertion, Job, JobQuery,
         JobStore, Lease, NewJobs, Position, StoreError,
@@ -191,6 +191,14 @@ impl JobStore for FaultyJobStore {
 
     async fn image(&self, id: ImageId) -> Result<Option<Image>, StoreError> {
         self.run("image", self.inner.image(id)).await
+    }
+
+    async fn put_upload(&self, upload: &Upload) -> Result<(), StoreError> {
+        self.run("put_upload", self.inner.put_upload(upload)).await
+    }
+
+    async fn upload(&self, id: UploadId) -> Result<Option<Upload>, StoreError> {
+        self.run("upload", self.inner.upload(id)).await
     }
 
     async fn images(&self, query: &ImageQuery) -> Result<Page<Image>, StoreError> {

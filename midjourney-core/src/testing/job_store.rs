@@ -17,8 +17,8 @@ use super::{
     given::{self, LEASE, account, at, image_id, job_id},
 };
 use crate::{
-    id::JobId,
-    image::{Image, ImageKind},
+    id::{JobId, UploadId},
+    image::{Image, ImageKey, ImageKind, Upload},
     job::{
         AccountName, Action, Claimed, Commit, Counts, Event, EventKind, IdempotencyKey, ImageQuery,
         Insertion, Job, JobQuery, JobRequest, JobState, JobStore, JobStoreExt as _, LeaseEnd, NewJob,
@@ -82,6 +82,7 @@ macro_rules! __job_store_cases {
             images_of_a_job_come_in_their_order,
             images_are_listed_newest_first,
             images_are_listed_by_owner,
+            uploads_are_found_again_as_they_were,
             image_lookup_of_an_unknown_id_is_none,
             list_is_newest_first,
             list_pages_stay_stable_under_inserts,
@@ -1020,6 +1021,28 @@ pub async fn images_are_listed_by_owner(store: Arc<dyn JobStore>) {
     let mut query = ImageQuery::of(job_id(2));
     query.owner = Some(Owner::new("ann"));
     assert_eq!(store.images(&query).await.unwrap().items, []);
+}
+
+/// What callers brought along is kept with all that is known about it.
+pub async fn uploads_are_found_again_as_they_were(store: Arc<dyn JobStore>) {
+    let job = given::insert_one(&store, 1).await;
+    let picture = given::picture(1, &job, 1);
+    for (number, size) in [(1, Some((640, 480))), (2, None)] {
+        let id = UploadId::from_bytes([number; 16]);
+        assert_eq!(store.upload(id).await.unwrap(), None);
+        let upload = Upload::new(
+            id,
+            job.owner.clone(),
+            ImageKey::upload(picture.created, id, picture.media_type),
+            picture.digest,
+            u64::from(number) * 1_000_000,
+            picture.media_type,
+            size,
+            picture.created,
+        );
+        store.put_upload(&upload).await.unwrap();
+        assert_eq!(store.upload(id).await.unwrap(), Some(upload));
+    }
 }
 
 /// No such picture is no error.

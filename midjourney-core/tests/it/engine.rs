@@ -6,7 +6,7 @@ use midjourney_core::{
     clock::Clock as _,
     engine::EngineConfig,
     error::ErrorKind,
-    gateway::{FollowUp, Imagine},
+    gateway::{Act, Imagine},
     image::ImageStore as _,
     job::{
         Action, Failure, FailureKind, IdempotencyKey, ImageQuery, ParentRef, RemoteStatus, Spent, Stage,
@@ -334,30 +334,28 @@ async fn follow_ups_need_a_finished_picture_and_what_the_upstream_can_do() {
     let gateway = world.gateway();
     let id = world.accepted().await;
     let upscale = |index| {
-        FollowUp::new(
-            Action::Upscale {
-                mode: UpscaleMode::Cutout,
-            },
-            ParentRef::new(id, index),
-        )
+        Act::new(Action::Upscale {
+            mode: UpscaleMode::Cutout,
+        })
+        .on(ParentRef::new(id, index))
     };
     assert_eq!(
-        gateway.follow_up(upscale(1)).await.unwrap_err().kind(),
+        gateway.act(upscale(1)).await.unwrap_err().kind(),
         ErrorKind::Conflict
     );
     let engine = world.start();
     world.live_until_over(id).await;
     assert_eq!(
-        gateway.follow_up(upscale(9)).await.unwrap_err().fields()[0].pointer,
+        gateway.act(upscale(9)).await.unwrap_err().fields()[0].pointer,
         "/index"
     );
     world.client.refuse_check(Some(failure(FailureKind::Unsupported)));
     assert_eq!(
-        gateway.follow_up(upscale(1)).await.unwrap_err().kind(),
+        gateway.act(upscale(1)).await.unwrap_err().kind(),
         ErrorKind::Rejected
     );
     world.client.refuse_check(None);
-    let child = gateway.follow_up(upscale(2)).await.unwrap().jobs.remove(0);
+    let child = gateway.act(upscale(2)).await.unwrap().jobs.remove(0);
     assert_eq!(world.live_until_over(child.id).await.status(), Status::Completed);
     let sent = world.client.submits().pop().unwrap();
     assert_eq!(sent.parent.unwrap().upstream, world.client.tasks()[0]);

@@ -50,6 +50,7 @@ impl World {
             entropy: Arc::new(SeededEntropy::new(seed)),
             policy: self.policy.clone(),
             callback: None,
+            links: None,
         };
         Gateway::new(parts, PromptRules::default())
     }

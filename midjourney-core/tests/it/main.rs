@@ -1,5 +1,6 @@
 //! One binary for all integration tests of the core.
 
+mod actions;
 mod crash;
 mod engine;
 mod given;

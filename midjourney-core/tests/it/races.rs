@@ -132,6 +132,7 @@ fn start(world: &World, jobs: Arc<dyn JobStore>, client: Arc<Gated>, config: Eng
         entropy: Arc::new(SeededEntropy::new(7)),
         policy: world.policy.clone(),
         callback: None,
+        links: None,
     };
     Gateway::new(parts, PromptRules::default()).start_engine(config)
 }
@@ -271,6 +272,7 @@ async fn who_slept_through_the_lease_sends_nothing_and_says_so() {
         }),
         policy: world.policy.clone(),
         callback: None,
+        links: None,
     };
     let engine = Gateway::new(parts, PromptRules::default()).start_engine(EngineConfig::default());
     let job = world.live_until_over(id).await;

@@ -221,6 +221,7 @@ impl Memory {
             entropy: Arc::new(OsEntropy),
             policy,
             callback: None,
+            links: None,
         };
         Arc::new(Self(Gateway::new(parts, PromptRules::default())))
     }

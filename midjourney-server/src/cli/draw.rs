@@ -6,7 +6,7 @@ use futures_util::future::join_all;
 use midjourney_core::{
     engine::Engine,
     error::Error,
-    gateway::{Accepted, FollowUp, Gateway, Imagine, JobView},
+    gateway::{Accepted, Act, Gateway, Imagine, JobView},
     id::JobId,
     image::ImageKind,
     job::{Action, ImageQuery, Job, ParentRef, Status},
@@ -40,24 +40,20 @@ pub(super) async fn upscale(context: &Context, args: UpscaleArgs) -> Result<Exit
     let action = Action::Upscale {
         mode: args.mode.into(),
     };
-    let request = FollowUp::new(action, ParentRef::new(args.job, args.index))
+    let request = Act::new(action)
+        .on(ParentRef::new(args.job, args.index))
         .with_key(args.follow.idempotency_key.clone());
-    follow(context, args.follow, async |gateway| {
-        gateway.follow_up(request).await
-    })
-    .await
+    follow(context, args.follow, async |gateway| gateway.act(request).await).await
 }
 
 pub(super) async fn variation(context: &Context, args: VariationArgs) -> Result<ExitCode, Failure> {
     let action = Action::Variation {
         strength: args.strength.map(Into::into),
     };
-    let request = FollowUp::new(action, ParentRef::new(args.job, args.index))
+    let request = Act::new(action)
+        .on(ParentRef::new(args.job, args.index))
         .with_key(args.follow.idempotency_key.clone());
-    follow(context, args.follow, async |gateway| {
-        gateway.follow_up(request).await
-    })
-    .await
+    follow(context, args.follow, async |gateway| gateway.act(request).await).await
 }
 
 async fn follow(

@@ -11,7 +11,7 @@ use axum::{
 use futures_util::future::try_join_all;
 use midjourney_core::{
     error::{Error, ErrorKind},
-    gateway::{Accepted, FollowUp, Gateway, Imagine, JobView},
+    gateway::{Accepted, Act, Gateway, Imagine, JobView},
     id::{BatchId, ImageId, JobId},
     job::{Action, Job, JobQuery, ParentRef, Resolution, Status, Strength, UpscaleMode, UpstreamId},
     page::Cursor,
@@ -236,7 +236,7 @@ pub(super) async fn upscale(
     let accepted = detach(async move {
         let parent = parent(&gateway, body.job, body.image, body.index).await?;
         gateway
-            .follow_up(FollowUp::new(Action::Upscale { mode }, parent).with_key(key))
+            .act(Act::new(Action::Upscale { mode }).on(parent).with_key(key))
             .await
     })
     .await?;
@@ -272,7 +272,7 @@ pub(super) async fn variation(
     let accepted = detach(async move {
         let parent = parent(&gateway, body.job, body.image, body.index).await?;
         gateway
-            .follow_up(FollowUp::new(Action::Variation { strength }, parent).with_key(key))
+            .act(Act::new(Action::Variation { strength }).on(parent).with_key(key))
             .await
     })
     .await?;

@@ -72,6 +72,7 @@ impl Setup {
             entropy: Arc::new(OsEntropy),
             policy,
             callback: None,
+            links: None,
         };
         let gateway = Gateway::new(parts, PromptRules::default());
         let engine = self.engine.then(|| gateway.start_engine(EngineConfig::default()));

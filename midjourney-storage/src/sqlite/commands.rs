@@ -7,7 +7,7 @@ use midjourney_core::{
     clock::Timestamp,
     error::{Applied, Retry},
     id::BatchId,
-    image::Image,
+    image::{Image, Upload},
     job::{
         Commit, EventKind, IdempotencyKey, Insertion, Job, Lease, LeaseEnd, Life, NewJobs, RequestDigest,
         Status, StoreError,
@@ -381,6 +381,35 @@ fn put_image(db: &Connection, image: &Image) -> rusqlite::Result<()> {
         image.created.as_millis(),
     ])?;
     Ok(())
+}
+
+/// [`JobStore::put_upload`](midjourney_core::job::JobStore::put_upload).
+pub(super) struct PutUpload(pub(super) Upload);
+
+impl Command for PutUpload {
+    type Output = ();
+    const OPERATION: &'static str = "storing an upload's row";
+
+    fn run(&self, tx: &mut Tx<'_>) -> Result<(), Refusal> {
+        let Self(upload) = self;
+        tx.db
+            .prepare_cached(
+                "INSERT INTO uploads (id, owner, key, digest, bytes, media_type, width, height, created_at)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+            )?
+            .execute(params![
+                upload.id.as_bytes(),
+                upload.owner.as_str(),
+                upload.key.as_str(),
+                upload.digest.as_bytes(),
+                int(upload.bytes),
+                upload.media_type.mime(),
+                upload.size.map(|size| size.0),
+                upload.size.map(|size| size.1),
+                upload.created.as_millis(),
+            ])?;
+        Ok(())
+    }
 }
 
 /// [`JobStore::ping`](midjourney_core::job::JobStore::ping): the write lock can be had, and no sync has failed. It

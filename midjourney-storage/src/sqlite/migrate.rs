@@ -18,7 +18,10 @@ use super::{
 pub(super) const APPLICATION_ID: i32 = 0x4d4a_6777;
 
 /// Append-only: a file here never changes once it was released.
-const MIGRATIONS: &[&str] = &[include_str!("migrations/0001_jobs.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("migrations/0001_jobs.sql"),
+    include_str!("migrations/0002_uploads.sql"),
+];
 
 const OPERATION: &str = "opening the database";
 
@@ -126,6 +129,12 @@ mod tests {
     #[test]
     fn released_migrations_stay_as_they_are() {
         let checksums: Vec<_> = MIGRATIONS.iter().map(|text| checksum(text)).collect();
-        assert_eq!(checksums, [include_str!("migrations/0001_jobs.sha256").trim()]);
+        assert_eq!(
+            checksums,
+            [
+                include_str!("migrations/0001_jobs.sha256").trim(),
+                include_str!("migrations/0002_uploads.sha256").trim()
+            ]
+        );
     }
 }

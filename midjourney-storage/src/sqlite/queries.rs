@@ -3,12 +3,14 @@
 use std::collections::BTreeSet;
 
 use midjourney_core::{
-    id::{ImageId, JobId},
+    id::{ImageId, JobId, UploadId},
     job::{AccountName, Counts, ImageQuery, JobQuery, Owner, Position, Status},
 };
 use rusqlite::{Connection, OptionalExtension as _, params};
 
-use super::rows::{EVENT, IMAGE, JOB, RawEvent, RawImage, RawJob, count, int, status_code};
+use super::rows::{
+    EVENT, IMAGE, JOB, RawEvent, RawImage, RawJob, RawUpload, UPLOAD, count, int, status_code,
+};
 
 /// What is due on one account, the longest due first.
 pub(super) const CLAIMABLE: &str = "SELECT wake_at, id, row FROM jobs WHERE account = ?1 AND wake_at <= ?2
@@ -105,6 +107,12 @@ pub(super) fn head(db: &Connection) -> rusqlite::Result<u64> {
 pub(super) fn image(db: &Connection, id: ImageId) -> rusqlite::Result<Option<RawImage>> {
     db.prepare_cached(&format!("SELECT {IMAGE} FROM images WHERE id = ?1"))?
         .query_row([id.as_bytes()], RawImage::read)
+        .optional()
+}
+
+pub(super) fn upload(db: &Connection, id: UploadId) -> rusqlite::Result<Option<RawUpload>> {
+    db.prepare_cached(&format!("SELECT {UPLOAD} FROM uploads WHERE id = ?1"))?
+        .query_row([id.as_bytes()], RawUpload::read)
         .optional()
 }
 

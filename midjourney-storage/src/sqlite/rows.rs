@@ -4,8 +4,8 @@
 use midjourney_core::{
     clock::Timestamp,
     error::BoxError,
-    id::{BatchId, ImageId, JobId},
-    image::{Image, ImageDigest, ImageKind, MediaType},
+    id::{BatchId, ImageId, JobId, UploadId},
+    image::{Image, ImageDigest, ImageKind, MediaType, Upload},
     job::{AccountName, Event, Job, JobRequest, Life, Owner, Position, Status, StoreError},
 };
 use rusqlite::{Row, types::Value};
@@ -17,6 +17,8 @@ pub(super) const JOB: &str = "id, version, sequence, owner, account, batch, upda
 /// The columns of [`RawEvent`], in its order.
 pub(super) const EVENT: &str =
     "position, (SELECT id FROM jobs WHERE row = events.job) AS job_id, sequence, at, body";
+/// The columns of [`RawUpload`], in its order.
+pub(super) const UPLOAD: &str = "id, owner, key, digest, bytes, media_type, width, height, created_at";
 /// The columns of [`RawImage`], in its order.
 pub(super) const IMAGE: &str =
     "id, job, owner, kind, number, key, digest, bytes, media_type, width, height, source_url, created_at";
@@ -273,17 +275,56 @@ impl RawImage {
             cell("key", key).text_with(|text| Ok(text.parse()?))?,
             ImageDigest::from_bytes(cell("digest", digest).blob()?),
             cell("bytes", bytes).number()?,
-            cell("media_type", media_type)
-                .text_with(|text| MediaType::from_mime(text).ok_or_else(|| "not a known type".into()))?,
-            if width.is_null() || height.is_null() {
-                None
-            } else {
-                Some((width.number()?, height.number()?))
-            },
+            cell("media_type", media_type).text_with(media)?,
+            size(width, height)?,
             cell("source_url", source_url).text()?,
             cell("created_at", created).time()?,
         ))
     }
+}
+
+/// A row of `uploads`.
+pub(super) struct RawUpload([Value; 9]);
+
+impl RawUpload {
+    /// Takes the columns [`UPLOAD`].
+    pub(super) fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
+        values(row, 0).map(Self)
+    }
+
+    /// The upload in it.
+    pub(super) fn decode(self) -> Result<Upload, StoreError> {
+        let [id, owner, key, digest, bytes, media_type, width, height, created] = self.0;
+        let own = id.clone();
+        let row = || name(&own, |id| UploadId::from_bytes(id).to_string());
+        let cell = |column, value| Cell {
+            table: "uploads",
+            row: &row,
+            column,
+            value,
+        };
+        Ok(Upload::new(
+            UploadId::from_bytes(cell("id", id).blob()?),
+            Owner::new(cell("owner", owner).text()?),
+            cell("key", key).text_with(|text| Ok(text.parse()?))?,
+            ImageDigest::from_bytes(cell("digest", digest).blob()?),
+            cell("bytes", bytes).number()?,
+            cell("media_type", media_type).text_with(media)?,
+            size(cell("width", width), cell("height", height))?,
+            cell("created_at", created).time()?,
+        ))
+    }
+}
+
+fn media(text: &str) -> Result<MediaType, BoxError> {
+    MediaType::from_mime(text).ok_or_else(|| "not a known type".into())
+}
+
+fn size(width: Cell<'_>, height: Cell<'_>) -> Result<Option<(u32, u32)>, StoreError> {
+    if width.is_null() || height.is_null() {
+        return Ok(None);
+    }
+    Ok(Some((width.number()?, height.number()?)))
 }
 
 fn values<const N: usize>(row: &Row<'_>, from: usize) -> rusqlite::Result<[Value; N]> {

@@ -7,8 +7,8 @@ use std::{
 use async_trait::async_trait;
 use midjourney_core::{
     clock::Timestamp,
-    id::{ImageId, JobId},
-    image::Image,
+    id::{ImageId, JobId, UploadId},
+    image::{Image, Upload},
     job::{
         AccountName, Changes, Claim, Claimed, Commit, Counts, Event, ImageQuery, Insertion, Job, JobQuery,
         JobStore, Lease, LeaseEnd, NewJobs, Owner, Position, StoreError,
@@ -62,6 +62,7 @@ enum Fault {
     ListsNothing,
     LoadsAnybody,
     LosesUpdated,
+    LosesUploads,
     NeverReclaims,
     NextDueForgets,
     NextDueIgnoresLeases,
@@ -406,6 +407,17 @@ impl JobStore for Broken {
         Ok(image)
     }
 
+    async fn put_upload(&self, upload: &Upload) -> Result<(), StoreError> {
+        if self.has(Fault::LosesUploads) {
+            return Ok(());
+        }
+        self.inner.put_upload(upload).await
+    }
+
+    async fn upload(&self, id: UploadId) -> Result<Option<Upload>, StoreError> {
+        self.inner.upload(id).await
+    }
+
     async fn images(&self, query: &ImageQuery) -> Result<Page<Image>, StoreError> {
         let mut query = query.clone();
         if self.has(Fault::IgnoresImageOwner) {
@@ -518,6 +530,7 @@ super::bites! {
     list_by_offset: ListsByOffset => [list_pages_stay_stable_under_inserts],
     empty_pages: ListsNothing => [list_limits_are_clamped],
     anybody_loaded: LoadsAnybody => [load_of_an_unknown_job_is_none, image_lookup_of_an_unknown_id_is_none],
+    lost_uploads: LosesUploads => [uploads_are_found_again_as_they_were],
     a_lost_time: LosesUpdated => [commit_returns_what_load_reads],
     never_reclaimed: NeverReclaims => [
         a_leased_job_is_claimed_again_only_after_its_lease,

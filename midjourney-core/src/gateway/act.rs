@@ -1,0 +1,282 @@
+//! Takes in everything but imagines: follow-ups on finished pictures, and what starts from pictures or texts that come
+//! along. What an action is made of is checked here, once for all upstreams.
+
+use std::sync::Arc;
+
+use super::{Accepted, Gateway, PromptCheck, intake::refuse_early};
+use crate::{
+    client::{MidjourneyClient, ParentTask},
+    error::{Error, ErrorKind},
+    image::{Image, ImageKind},
+    job::{
+        AccountName, Action, IdempotencyKey, ImageQuery, InputImage, JobRequest, JobStoreExt as _, Need,
+        Owner, ParentRef, PictureForm, Zoom,
+    },
+    prompt::Diagnostic,
+};
+
+/// A request to do anything but draw from a prompt: go on from a finished picture, or start from pictures or a text that
+/// come along. [`Action::needs`] says what each takes.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Act {
+    /// What to do.
+    pub action: Action,
+    /// The picture of ours to start from.
+    pub parent: Option<ParentRef>,
+    /// What to draw; where it may be left out, the parent's prompt is used.
+    pub prompt: Option<String>,
+    /// Pictures that come along.
+    pub images: Vec<InputImage>,
+    /// Which part is to be drawn anew: white there, black elsewhere.
+    pub mask: Option<InputImage>,
+    /// Repeating the request under the same key returns the same job.
+    pub key: Option<IdempotencyKey>,
+    /// Whose the job is.
+    pub owner: Owner,
+}
+
+impl Act {
+    /// Do `action`, for the local owner.
+    pub fn new(action: Action) -> Self {
+        Self {
+            action,
+            parent: None,
+            prompt: None,
+            images: Vec::new(),
+            mask: None,
+            key: None,
+            owner: Owner::local(),
+        }
+    }
+
+    /// The same request, starting from a picture of ours.
+    pub const fn on(mut self, parent: ParentRef) -> Self {
+        self.parent = Some(parent);
+        self
+    }
+
+    /// The same request with a text of its own.
+    pub fn with_prompt(mut self, prompt: Option<String>) -> Self {
+        self.prompt = prompt;
+        self
+    }
+
+    /// The same request with these pictures.
+    pub fn with_images(mut self, images: Vec<InputImage>) -> Self {
+        self.images = images;
+        self
+    }
+
+    /// The same request within this mask.
+    pub fn with_mask(mut self, mask: Option<InputImage>) -> Self {
+        self.mask = mask;
+        self
+    }
+
+    /// The same request under an idempotency key.
+    pub fn with_key(mut self, key: Option<IdempotencyKey>) -> Self {
+        self.key = key;
+        self
+    }
+}
+
+impl Gateway {
+    /// Accepts anything but an imagine; the job is on disk when this returns.
+    ///
+    /// **Errors:** [`ErrorKind::Invalid`] for a part that is missing, too much, or wrong, by its name;
+    /// [`ErrorKind::NotFound`] for an unknown parent; [`ErrorKind::Conflict`] where it is not completed;
+    /// [`ErrorKind::Rejected`] where the upstream cannot do it. **Cancel safety:** as for [`imagine`](Gateway::imagine).
+    pub async fn act(&self, request: Act) -> Result<Accepted, Error> {
+        check_parts(&request)?;
+        let (account, task) = match request.parent {
+            None => (self.parts.accounts.default_name().clone(), None),
+            Some(parent) => self.parent(request.action, parent).await?,
+        };
+        let client = self.client(&account)?;
+        let (prompt, warnings) = match &request.prompt {
+            Some(text) => self.one_prompt(text)?,
+            None => {
+                let prompt = task.as_ref().map(|task| task.prompt.clone());
+                (prompt.unwrap_or_default(), Vec::new())
+            }
+        };
+        self.check_pictures(&client, &request.images, "/images", &request.owner)
+            .await?;
+        self.check_pictures(&client, request.mask.as_slice(), "/mask", &request.owner)
+            .await?;
+        let job = JobRequest::new(request.action, prompt)
+            .with_parent(request.parent)
+            .with_images(request.images)
+            .with_mask(request.mask);
+        refuse_early(&client, &job, task.as_ref())?;
+        let mut accepted = self
+            .insert(request.owner, account, vec![job], request.key)
+            .await?;
+        accepted.warnings = warnings;
+        Ok(accepted)
+    }
+
+    /// The account and the task of a finished picture.
+    async fn parent(
+        &self,
+        action: Action,
+        parent: ParentRef,
+    ) -> Result<(AccountName, Option<ParentTask>), Error> {
+        let job = self.parts.jobs.get(parent.job).await?;
+        let images = self.parts.jobs.images(&ImageQuery::of(job.id)).await?.items;
+        let Some(task) = ParentTask::of(&job, &images, parent.index) else {
+            return Err(Error::new(
+                ErrorKind::Conflict,
+                format!(
+                    "job {} is {}; follow-ups need a completed job",
+                    job.id,
+                    job.status().name()
+                ),
+            ));
+        };
+        check_index(action, parent, &images)?;
+        Ok((job.account, Some(task)))
+    }
+
+    /// A prompt that must be one job, in canonical form, with what is doubtful about it.
+    fn one_prompt(&self, text: &str) -> Result<(String, Vec<Diagnostic>), Error> {
+        let PromptCheck { report, mut jobs } = self.check_prompt(text, None)?;
+        if !report.is_valid() {
+            return Err(Error::prompt(report));
+        }
+        if jobs.len() != 1 {
+            let detail = format!(
+                "expected one prompt; permutations and repeats make it {}",
+                jobs.len()
+            );
+            return Err(Error::field("/prompt", detail));
+        }
+        Ok((jobs.remove(0), report.diagnostics().warnings().to_vec()))
+    }
+
+    /// Whether each picture is there, is the caller's, and comes in a form that the upstream takes.
+    pub(super) async fn check_pictures(
+        &self,
+        client: &Arc<dyn MidjourneyClient>,
+        pictures: &[InputImage],
+        field: &str,
+        owner: &Owner,
+    ) -> Result<(), Error> {
+        for (number, picture) in pictures.iter().enumerate() {
+            let place = if field == "/mask" {
+                field.to_owned()
+            } else {
+                format!("{field}/{number}")
+            };
+            match picture {
+                InputImage::Url(url) if !is_link(url) => {
+                    return Err(Error::field(
+                        place,
+                        "expected an http or https link, or the id of an upload",
+                    ));
+                }
+                InputImage::Url(_) => {}
+                InputImage::Upload(id) => {
+                    let upload = self.parts.jobs.upload(*id).await?;
+                    if upload.is_none_or(|upload| upload.owner != *owner) {
+                        return Err(Error::field(place, format!("there is no upload {id}")));
+                    }
+                    let links_only = client.capabilities().pictures == PictureForm::Link;
+                    if links_only && self.parts.links.is_none() {
+                        let detail = "this upstream takes links only: give one, or set server.public_url so that \
+                                      uploads have links";
+                        return Err(Error::field(place, detail));
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The longest link to a picture.
+const MAX_LINK: usize = 2_048;
+
+fn is_link(url: &str) -> bool {
+    let web = url.starts_with("https://") || url.starts_with("http://");
+    web && url.len() <= MAX_LINK && !url.contains(|c: char| c.is_whitespace() || c.is_control())
+}
+
+/// Whether a request has all that its action takes, and nothing that it does not.
+fn check_parts(request: &Act) -> Result<(), Error> {
+    let (action, needs) = (request.action, request.action.needs());
+    let name = action.name();
+    let part = |field: &str, need: Need, there: bool, what: &str| match (need, there) {
+        (Need::Must, false) => Err(Error::field(field, format!("{name} needs {what}"))),
+        (Need::No, true) => Err(Error::field(
+            field,
+            format!("{name} takes no such thing; leave it out"),
+        )),
+        _ => Ok(()),
+    };
+    part(
+        "/job",
+        needs.parent,
+        request.parent.is_some(),
+        "the job of a finished picture",
+    )?;
+    part("/prompt", needs.prompt, request.prompt.is_some(), "a prompt")?;
+    part(
+        "/mask",
+        needs.mask,
+        request.mask.is_some(),
+        "a mask: white where it draws anew",
+    )?;
+    let (least, most) = needs.images;
+    let given = request.images.len();
+    if !(least..=most).contains(&given) {
+        let detail = match (least, most) {
+            (_, 0) => format!("{name} takes no pictures of its own; leave them out"),
+            (least, most) if least == most => format!("{name} takes {most}, not {given}"),
+            _ => format!("{name} takes {least} to {most}, not {given}"),
+        };
+        return Err(Error::field("/images", detail));
+    }
+    // What may start from either must start from one of them.
+    if needs.parent == Need::May && request.parent.is_some() == (given > 0) {
+        return Err(Error::field(
+            "/job",
+            format!("{name} starts from a finished job or from a picture of your own: give one of the two"),
+        ));
+    }
+    if let Action::Zoom {
+        zoom: Zoom::Custom(hundredths),
+    } = action
+        && !(101..=200).contains(&hundredths)
+    {
+        return Err(Error::field("/zoom", "expected more than 1 and 2 at most"));
+    }
+    Ok(())
+}
+
+fn check_index(action: Action, parent: ParentRef, images: &[Image]) -> Result<(), Error> {
+    match action.needs().index {
+        Need::May if parent.index == 0 => return Ok(()),
+        Need::No => return Ok(()),
+        _ => {}
+    }
+    // Upstreams that give only the grid still know its four parts.
+    let singles = images
+        .iter()
+        .filter(|image| image.kind == ImageKind::Single)
+        .count();
+    let most = if singles == 0 { 4 } else { singles };
+    if (1..=most).contains(&usize::from(parent.index)) {
+        return Ok(());
+    }
+    let expected = if most == 1 {
+        "1, its only picture".to_owned()
+    } else {
+        format!("1 to {most}")
+    };
+    Err(Error::field(
+        "/index",
+        format!("expected {expected}, not {}", parent.index),
+    ))
+}
