@@ -26,7 +26,7 @@ mod watch;
 
 use std::{sync::Arc, time::Duration};
 
-pub use act::Act;
+pub use act::{Act, Start};
 pub use intake::{Accepted, Imagine, PromptCheck, PromptRules};
 pub use pictures::Picture;
 pub use view::{FailureView, ImageView, JobView};

@@ -13,6 +13,7 @@
 //! # }
 //! ```
 
+mod actions;
 mod conditional;
 mod detach;
 mod edge;
@@ -25,6 +26,7 @@ mod problem;
 mod prompt;
 mod serve;
 mod system;
+mod uploads;
 
 use std::sync::Arc;
 
@@ -171,13 +173,27 @@ pub fn router(gateway: Gateway, options: HttpOptions) -> Router {
 fn api() -> OpenApiRouter<Arc<App>> {
     OpenApiRouter::with_openapi(openapi::head())
         .routes(routes!(jobs::imagine))
-        .routes(routes!(jobs::upscale))
-        .routes(routes!(jobs::variation))
+        .routes(routes!(actions::upscale))
+        .routes(routes!(actions::variation))
+        .routes(routes!(actions::reroll))
+        .routes(routes!(actions::remix))
+        .routes(routes!(actions::zoom_out))
+        .routes(routes!(actions::pan))
+        .routes(routes!(actions::inpaint))
+        .routes(routes!(actions::edit))
+        .routes(routes!(actions::retexture))
+        .routes(routes!(actions::blend))
+        .routes(routes!(actions::describe))
+        .routes(routes!(actions::shorten))
+        .routes(routes!(actions::animate))
+        .routes(routes!(actions::extend))
         .routes(routes!(jobs::list))
         .routes(routes!(jobs::get))
         .routes(routes!(jobs::cancel))
         .routes(routes!(jobs::resolve))
         .routes(routes!(events::events))
+        .routes(routes!(uploads::create))
+        .routes(routes!(uploads::content))
         .routes(routes!(images::list))
         .routes(routes!(images::get))
         .routes(routes!(images::content))

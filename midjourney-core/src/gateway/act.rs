@@ -7,6 +7,7 @@ use super::{Accepted, Gateway, PromptCheck, intake::refuse_early};
 use crate::{
     client::{MidjourneyClient, ParentTask},
     error::{Error, ErrorKind},
+    id::{ImageId, JobId},
     image::{Image, ImageKind},
     job::{
         AccountName, Action, IdempotencyKey, ImageQuery, InputImage, JobRequest, JobStoreExt as _, Need,
@@ -36,6 +37,18 @@ pub struct Act {
     pub owner: Owner,
 }
 
+/// How callers name the picture to start from: by `image`, or by `job` and `index`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[expect(clippy::exhaustive_structs, reason = "the three ways to name a picture")]
+pub struct Start {
+    /// The job that made it.
+    pub job: Option<JobId>,
+    /// The picture itself, which tells its job and its index.
+    pub image: Option<ImageId>,
+    /// Which of the job's pictures, from 1.
+    pub index: Option<u8>,
+}
+
 impl Act {
     /// Do `action`, for the local owner.
     pub fn new(action: Action) -> Self {
@@ -51,8 +64,13 @@ impl Act {
     }
 
     /// The same request, starting from a picture of ours.
-    pub const fn on(mut self, parent: ParentRef) -> Self {
-        self.parent = Some(parent);
+    pub const fn on(self, parent: ParentRef) -> Self {
+        self.with_parent(Some(parent))
+    }
+
+    /// The same request, starting from a picture of ours where there is one.
+    pub const fn with_parent(mut self, parent: Option<ParentRef>) -> Self {
+        self.parent = parent;
         self
     }
 
@@ -115,6 +133,50 @@ impl Gateway {
             .await?;
         accepted.warnings = warnings;
         Ok(accepted)
+    }
+
+    /// The picture that `start` names for `action`; `None` where it names none.
+    ///
+    /// **Errors:** [`ErrorKind::NotFound`]; [`ErrorKind::Invalid`] where it is named in two ways that differ, or not
+    /// wholly.
+    pub async fn start(&self, action: Action, start: Start) -> Result<Option<ParentRef>, Error> {
+        let which = "expected 1 to 4: which of the job's pictures";
+        let one = action.needs().index == Need::Must;
+        match start {
+            Start {
+                job: None,
+                image: None,
+                index: None,
+            } => Ok(None),
+            Start {
+                job: Some(job),
+                image: None,
+                index,
+            } => match index {
+                None if one => Err(Error::field("/index", which)),
+                index => Ok(Some(ParentRef::new(job, index.unwrap_or(0)))),
+            },
+            Start {
+                job: None,
+                image: Some(image),
+                index,
+            } => {
+                let image = self.image(image).await?;
+                match (image.index, index) {
+                    (0, None) if one => Err(Error::field(
+                        "/index",
+                        format!("{which}; the image is the grid of them all"),
+                    )),
+                    (own, Some(index)) if own != 0 && own != index => {
+                        let detail = format!("the image is picture {own}, not {index}; leave `index` out");
+                        Err(Error::field("/index", detail))
+                    }
+                    (own, index) => Ok(Some(ParentRef::new(image.job, index.unwrap_or(own)))),
+                }
+            }
+            Start { job: Some(_), .. } => Err(Error::field("/image", "give `job` or `image`, not both")),
+            Start { job: None, .. } => Err(Error::field("/job", "give `job` and `index`, or `image`")),
+        }
     }
 
     /// The account and the task of a finished picture.

@@ -6,7 +6,7 @@ use crate::{
     clock::Timestamp,
     id::{BatchId, ImageId, JobId},
     image::Image,
-    job::{Failure, Job, JobState, ParentRef, Spent},
+    job::{Failure, Job, JobState, ParentRef, RemoteAction, Spent},
 };
 
 /// A job with all that is known about it.
@@ -26,7 +26,8 @@ pub struct JobView {
     /// 0 to 100, where known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub progress: Option<u8>,
-    /// `imagine`, `upscale` or `variation`.
+    /// `imagine`, `upscale`, `variation`, `reroll`, `remix`, `zoom`, `pan`, `inpaint`, `edit`, `retexture`, `blend`,
+    /// `describe`, `shorten`, `animate` or `extend`.
     pub action: &'static str,
     /// The prompt as it is sent.
     pub prompt: String,
@@ -47,6 +48,12 @@ pub struct JobView {
     pub simulated: bool,
     /// The pictures, once completed: the grid first, then by index.
     pub images: Vec<ImageView>,
+    /// What can be done with the pictures, in the upstream's own words, where it told. Untrusted text.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub offers: Vec<String>,
+    /// Texts, where the action gives texts: suggested prompts, a shorter prompt. Untrusted text.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub texts: Vec<String>,
     /// The seed, where known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub seed: Option<u32>,
@@ -132,6 +139,14 @@ impl JobView {
             account: job.account.as_str().to_owned(),
             simulated,
             images: images.iter().map(ImageView::of).collect(),
+            offers: match state {
+                JobState::Completed { actions, .. } => actions.iter().map(offer).collect(),
+                _ => Vec::new(),
+            },
+            texts: match state {
+                JobState::Completed { texts, .. } => texts.clone(),
+                _ => Vec::new(),
+            },
             seed: match state {
                 JobState::Completed { seed, .. } => *seed,
                 _ => None,
@@ -142,6 +157,14 @@ impl JobView {
             created_at: job.life.created,
             updated_at: job.updated,
         }
+    }
+}
+
+fn offer(action: &RemoteAction) -> String {
+    if action.label.is_empty() {
+        action.id.clone()
+    } else {
+        action.label.clone()
     }
 }
 

@@ -11,9 +11,9 @@ use axum::{
 use futures_util::future::try_join_all;
 use midjourney_core::{
     error::{Error, ErrorKind},
-    gateway::{Accepted, Act, Gateway, Imagine, JobView},
-    id::{BatchId, ImageId, JobId},
-    job::{Action, Job, JobQuery, ParentRef, Resolution, Status, Strength, UpscaleMode, UpstreamId},
+    gateway::{Accepted, Imagine, JobView},
+    id::{BatchId, JobId},
+    job::{InputImage, Job, JobQuery, Resolution, Status, UpstreamId},
     page::Cursor,
     prompt::Diagnostic,
 };
@@ -21,6 +21,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     App,
+    actions::PictureText,
     conditional::matches_etag,
     detach::detach,
     extract::{self, ApiJson, ApiKey, ApiPath, ApiQuery, Patience},
@@ -41,66 +42,10 @@ pub(super) struct ImagineBody {
     /// The version for prompts that name none; see `GET /version`.
     #[schema(example = "7")]
     version: Option<String>,
-}
-
-/// Which picture to make larger, and how. Name the picture by `image`, or by `job` and `index`.
-#[derive(Debug, Deserialize, utoipa::ToSchema)]
-#[serde(deny_unknown_fields)]
-pub(super) struct UpscaleBody {
-    /// The job that made the picture.
-    #[schema(value_type = Option<String>, example = "job_019ab3c0d1e27f3a8b4c5d6e7f8091a2")]
-    job: Option<JobId>,
-    /// The picture; tells its job and index by itself.
-    #[schema(value_type = Option<String>)]
-    image: Option<ImageId>,
-    /// Which of the job's pictures, 1 to 4: left to right, top to bottom.
-    #[serde(default, deserialize_with = "extract::index")]
-    #[schema(minimum = 1, maximum = 4, example = 2)]
-    index: Option<u8>,
-    /// How; `cutout` where nothing is said.
-    mode: Option<Mode>,
-}
-
-/// Which picture to vary, and how far. Name the picture by `image`, or by `job` and `index`.
-#[derive(Debug, Deserialize, utoipa::ToSchema)]
-#[serde(deny_unknown_fields)]
-pub(super) struct VariationBody {
-    /// The job that made the picture.
-    #[schema(value_type = Option<String>, example = "job_019ab3c0d1e27f3a8b4c5d6e7f8091a2")]
-    job: Option<JobId>,
-    /// The picture; tells its job and index by itself.
-    #[schema(value_type = Option<String>)]
-    image: Option<ImageId>,
-    /// Which of the job's pictures, 1 to 4: left to right, top to bottom.
-    #[serde(default, deserialize_with = "extract::index")]
-    #[schema(minimum = 1, maximum = 4, example = 2)]
-    index: Option<u8>,
-    /// How far from the original; left to the upstream where nothing is said.
-    strength: Option<Reach>,
-}
-
-/// How a picture is made larger.
-#[derive(Clone, Copy, Debug, Deserialize, utoipa::ToSchema)]
-#[serde(rename_all = "snake_case")]
-#[schema(as = UpscaleMode)]
-pub(super) enum Mode {
-    /// Cut the picture out of the grid.
-    Cutout,
-    /// Double the size, close to the original.
-    Subtle,
-    /// Double the size, with new detail.
-    Creative,
-}
-
-/// How far a variation may go.
-#[derive(Clone, Copy, Debug, Deserialize, utoipa::ToSchema)]
-#[serde(rename_all = "snake_case")]
-#[schema(as = Strength)]
-pub(super) enum Reach {
-    /// Close to the original.
-    Subtle,
-    /// Far from the original.
-    Strong,
+    /// Reference pictures beside those that the prompt links to: links, or ids of uploads.
+    #[serde(default)]
+    #[schema(value_type = Vec<String>)]
+    images: Vec<PictureText>,
 }
 
 /// What became of a job whose submit was lost.
@@ -199,121 +144,20 @@ pub(super) async fn imagine(
     patience: Patience,
     ApiJson(body): ApiJson<ImagineBody>,
 ) -> Result<Response, Problem> {
-    let request = Imagine::new(body.prompt).with_version(body.version).with_key(key);
+    let request = Imagine::new(body.prompt)
+        .with_version(body.version)
+        .with_images(body.images.into_iter().map(InputImage::from).collect())
+        .with_key(key);
     // One step, which the store takes or does not: nothing can stop half-way when the client hangs up.
     let accepted = app.gateway.imagine(request).await?;
     submitted(&app, accepted, patience).await
 }
 
-/// Make one picture of a finished job larger.
-#[utoipa::path(
-    post, path = "/upscale", tag = "jobs", request_body = UpscaleBody,
-    params(
-        ("Idempotency-Key" = Option<String>, Header, description = "Repeating a request under its key returns the same job."),
-        ("Prefer" = Option<String>, Header, description = "`wait=N` waits up to N seconds (60 at most) for the job to be over."),
-    ),
-    responses(
-        (status = 202, description = "The job is on disk.", body = Submitted, headers(
-            ("Location" = String, description = "Where the job can be looked at."),
-            ("Retry-After" = u64, description = "When to look again, in seconds."),
-        )),
-        (status = 200, description = "The job was over within the wait.", body = Submitted),
-    ),
-)]
-pub(super) async fn upscale(
-    State(app): State<Arc<App>>,
-    ApiKey(key): ApiKey,
+pub(super) async fn submitted(
+    app: &App,
+    accepted: Accepted,
     patience: Patience,
-    ApiJson(body): ApiJson<UpscaleBody>,
 ) -> Result<Response, Problem> {
-    let mode = match body.mode {
-        None => UpscaleMode::default(),
-        Some(Mode::Cutout) => UpscaleMode::Cutout,
-        Some(Mode::Subtle) => UpscaleMode::Subtle,
-        Some(Mode::Creative) => UpscaleMode::Creative,
-    };
-    let gateway = app.gateway.clone();
-    let accepted = detach(async move {
-        let parent = parent(&gateway, body.job, body.image, body.index).await?;
-        gateway
-            .act(Act::new(Action::Upscale { mode }).on(parent).with_key(key))
-            .await
-    })
-    .await?;
-    submitted(&app, accepted, patience).await
-}
-
-/// Draw one picture of a finished job again, differently.
-#[utoipa::path(
-    post, path = "/variation", tag = "jobs", request_body = VariationBody,
-    params(
-        ("Idempotency-Key" = Option<String>, Header, description = "Repeating a request under its key returns the same job."),
-        ("Prefer" = Option<String>, Header, description = "`wait=N` waits up to N seconds (60 at most) for the job to be over."),
-    ),
-    responses(
-        (status = 202, description = "The job is on disk.", body = Submitted, headers(
-            ("Location" = String, description = "Where the job can be looked at."),
-            ("Retry-After" = u64, description = "When to look again, in seconds."),
-        )),
-        (status = 200, description = "The job was over within the wait.", body = Submitted),
-    ),
-)]
-pub(super) async fn variation(
-    State(app): State<Arc<App>>,
-    ApiKey(key): ApiKey,
-    patience: Patience,
-    ApiJson(body): ApiJson<VariationBody>,
-) -> Result<Response, Problem> {
-    let strength = body.strength.map(|strength| match strength {
-        Reach::Subtle => Strength::Subtle,
-        Reach::Strong => Strength::Strong,
-    });
-    let gateway = app.gateway.clone();
-    let accepted = detach(async move {
-        let parent = parent(&gateway, body.job, body.image, body.index).await?;
-        gateway
-            .act(Act::new(Action::Variation { strength }).on(parent).with_key(key))
-            .await
-    })
-    .await?;
-    submitted(&app, accepted, patience).await
-}
-
-/// The picture that a body names.
-async fn parent(
-    gateway: &Gateway,
-    job: Option<JobId>,
-    image: Option<ImageId>,
-    index: Option<u8>,
-) -> Result<ParentRef, Error> {
-    let which = "expected 1 to 4: which of the job's pictures";
-    match (job, image) {
-        (Some(job), None) => {
-            let index = index.ok_or_else(|| Error::field("/index", which))?;
-            Ok(ParentRef::new(job, index))
-        }
-        (None, Some(image)) => {
-            let image = gateway.image(image).await?;
-            match (image.index, index) {
-                (0, None) => Err(Error::field(
-                    "/index",
-                    format!("{which}; the image is the grid of them all"),
-                )),
-                (0, Some(index)) => Ok(ParentRef::new(image.job, index)),
-                (own, None) => Ok(ParentRef::new(image.job, own)),
-                (own, Some(index)) if own == index => Ok(ParentRef::new(image.job, own)),
-                (own, Some(index)) => {
-                    let detail = format!("the image is picture {own}, not {index}; leave `index` out");
-                    Err(Error::field("/index", detail))
-                }
-            }
-        }
-        (Some(_), Some(_)) => Err(Error::field("/image", "give `job` or `image`, not both")),
-        (None, None) => Err(Error::field("/job", "give `job` and `index`, or `image`")),
-    }
-}
-
-async fn submitted(app: &App, accepted: Accepted, patience: Patience) -> Result<Response, Problem> {
     let Accepted {
         mut jobs,
         batch,
