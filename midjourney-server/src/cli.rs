@@ -3,6 +3,7 @@
 //! What is asked for goes to standard output, everything else to standard error. Exit status: 0 done, 1 it failed,
 //! 2 it was asked wrongly and nothing was done or spent, 130 interrupted.
 
+mod actions;
 mod args;
 mod context;
 mod doctor;
@@ -57,8 +58,7 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
 async fn dispatch(command: Command, context: &Context) -> Result<ExitCode, Failure> {
     match command {
         Command::Imagine(args) => draw::imagine(context, args).await,
-        Command::Upscale(args) => draw::upscale(context, args).await,
-        Command::Variation(args) => draw::variation(context, args).await,
+        Command::Act(command) => actions::run(context, command).await,
         Command::Jobs(command) => jobs::run(context, command).await,
         Command::Images(command) => images::run(context, command).await,
         Command::Serve(args) => serve::run(context, args).await,

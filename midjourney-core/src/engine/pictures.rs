@@ -90,7 +90,7 @@ async fn whole(mut body: ByteStream) -> Result<(Bytes, MediaType), BoxError> {
     let mut bytes = BytesMut::new();
     while let Some(chunk) = body.next().await {
         bytes.extend_from_slice(&chunk?);
-        if bytes.len() as u64 > MAX_UPLOAD {
+        if u64::try_from(bytes.len()).is_ok_and(|length| length > MAX_UPLOAD) {
             return Err("too large".into());
         }
     }

@@ -112,12 +112,11 @@ impl Gateway {
             Some(parent) => self.parent(request.action, parent).await?,
         };
         let client = self.client(&account)?;
-        let (prompt, warnings) = match &request.prompt {
-            Some(text) => self.one_prompt(text)?,
-            None => {
-                let prompt = task.as_ref().map(|task| task.prompt.clone());
-                (prompt.unwrap_or_default(), Vec::new())
-            }
+        let (prompt, warnings) = if let Some(text) = &request.prompt {
+            self.one_prompt(text)?
+        } else {
+            let prompt = task.as_ref().map(|task| task.prompt.clone());
+            (prompt.unwrap_or_default(), Vec::new())
         };
         self.check_pictures(&client, &request.images, "/images", &request.owner)
             .await?;

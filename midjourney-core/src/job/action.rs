@@ -73,6 +73,19 @@ pub enum Zoom {
     Square,
 }
 
+impl Zoom {
+    /// A zoom by `factor`, more than 1 and 2 at most, to the hundredth; `None` beyond.
+    pub fn custom(factor: f64) -> Option<Self> {
+        let hundredths = (factor * 100.0).round();
+        if !(101.0..=200.0).contains(&hundredths) {
+            return None;
+        }
+        (101..=200_u16)
+            .find(|whole| f64::from(*whole) >= hundredths)
+            .map(Self::Custom)
+    }
+}
+
 /// How much moves in a video.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

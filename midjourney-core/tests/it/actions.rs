@@ -1,4 +1,9 @@
 //! What a request is checked for before it becomes a job, and what reaches the upstream of it.
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "helpers of tests fail as tests do"
+)]
 
 use bytes::Bytes;
 use futures_util::{StreamExt as _, stream};

@@ -2,12 +2,14 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, Parser, Subcommand};
 use midjourney_core::{
     id::{BatchId, ImageId, JobId},
-    job::{IdempotencyKey, Status, Strength, UpscaleMode},
+    job::{IdempotencyKey, Status},
     page::Cursor,
 };
+
+use super::actions::ActionCommand;
 
 /// Send a prompt, get a durable job, get the images.
 #[derive(Debug, Parser)]
@@ -30,10 +32,8 @@ pub(super) struct Cli {
 pub(super) enum Command {
     /// Draw from a prompt and wait for the pictures
     Imagine(ImagineArgs),
-    /// Make one picture of a finished job larger
-    Upscale(UpscaleArgs),
-    /// Draw one picture of a finished job again, differently
-    Variation(VariationArgs),
+    #[command(flatten)]
+    Act(ActionCommand),
     /// List, show, follow and settle jobs
     #[command(subcommand)]
     Jobs(JobsCommand),
@@ -58,70 +58,11 @@ pub(super) struct ImagineArgs {
     /// The version for a prompt that names none, such as 7 or "niji 7"
     #[arg(long, value_name = "VERSION")]
     pub(super) model: Option<String>,
+    /// A reference picture; may be given several times: a file, a link, or the id of an upload
+    #[arg(long, value_name = "FILE|URL|ID")]
+    pub(super) image: Vec<String>,
     #[command(flatten)]
     pub(super) follow: FollowArgs,
-}
-
-#[derive(Debug, Args)]
-pub(super) struct UpscaleArgs {
-    /// The job
-    pub(super) job: JobId,
-    /// Which of its pictures, 1 to 4
-    pub(super) index: u8,
-    /// How
-    #[arg(long, value_enum, default_value_t)]
-    pub(super) mode: Mode,
-    #[command(flatten)]
-    pub(super) follow: FollowArgs,
-}
-
-#[derive(Debug, Args)]
-pub(super) struct VariationArgs {
-    /// The job
-    pub(super) job: JobId,
-    /// Which of its pictures, 1 to 4
-    pub(super) index: u8,
-    /// How far from the original [default: as the upstream does it]
-    #[arg(long, value_enum)]
-    pub(super) strength: Option<Distance>,
-    #[command(flatten)]
-    pub(super) follow: FollowArgs,
-}
-
-#[derive(Clone, Copy, Debug, Default, ValueEnum)]
-pub(super) enum Mode {
-    /// Cut it out of the grid
-    #[default]
-    Cutout,
-    /// Double the size, close to the original
-    Subtle,
-    /// Double the size, with new detail
-    Creative,
-}
-
-impl From<Mode> for UpscaleMode {
-    fn from(mode: Mode) -> Self {
-        match mode {
-            Mode::Cutout => Self::Cutout,
-            Mode::Subtle => Self::Subtle,
-            Mode::Creative => Self::Creative,
-        }
-    }
-}
-
-#[derive(Clone, Copy, Debug, ValueEnum)]
-pub(super) enum Distance {
-    Subtle,
-    Strong,
-}
-
-impl From<Distance> for Strength {
-    fn from(distance: Distance) -> Self {
-        match distance {
-            Distance::Subtle => Self::Subtle,
-            Distance::Strong => Self::Strong,
-        }
-    }
 }
 
 #[derive(Debug, Args)]

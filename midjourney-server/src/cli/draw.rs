@@ -1,4 +1,4 @@
-//! `imagine`, `upscale`, `variation`: accept, follow, list the files.
+//! Accept, follow, list the files: what every command that draws does.
 
 use std::{path::Path, process::ExitCode, time::Duration};
 
@@ -6,15 +6,16 @@ use futures_util::future::join_all;
 use midjourney_core::{
     engine::Engine,
     error::Error,
-    gateway::{Accepted, Act, Gateway, Imagine, JobView},
+    gateway::{Accepted, Gateway, Imagine, JobView},
     id::JobId,
     image::ImageKind,
-    job::{Action, ImageQuery, Job, ParentRef, Status},
+    job::{ImageQuery, Job, Status},
 };
 use midjourney_storage::Assembled;
 
 use super::{
-    args::{FollowArgs, ImagineArgs, UpscaleArgs, VariationArgs},
+    actions::picture,
+    args::{FollowArgs, ImagineArgs},
     context::Context,
     images::export,
     output::{Failure, note, say, say_json},
@@ -31,35 +32,20 @@ pub(super) async fn imagine(context: &Context, args: ImagineArgs) -> Result<Exit
         .with_version(args.model)
         .with_key(args.follow.idempotency_key.clone());
     follow(context, args.follow, async |gateway| {
-        gateway.imagine(request).await
+        let mut images = Vec::new();
+        for image in args.image {
+            images.push(picture(gateway, image).await?);
+        }
+        Ok(gateway.imagine(request.with_images(images)).await?)
     })
     .await
 }
 
-pub(super) async fn upscale(context: &Context, args: UpscaleArgs) -> Result<ExitCode, Failure> {
-    let action = Action::Upscale {
-        mode: args.mode.into(),
-    };
-    let request = Act::new(action)
-        .on(ParentRef::new(args.job, args.index))
-        .with_key(args.follow.idempotency_key.clone());
-    follow(context, args.follow, async |gateway| gateway.act(request).await).await
-}
-
-pub(super) async fn variation(context: &Context, args: VariationArgs) -> Result<ExitCode, Failure> {
-    let action = Action::Variation {
-        strength: args.strength.map(Into::into),
-    };
-    let request = Act::new(action)
-        .on(ParentRef::new(args.job, args.index))
-        .with_key(args.follow.idempotency_key.clone());
-    follow(context, args.follow, async |gateway| gateway.act(request).await).await
-}
-
-async fn follow(
+/// Accepts, follows and lists what comes of it.
+pub(super) async fn follow(
     context: &Context,
     args: FollowArgs,
-    accept: impl AsyncFnOnce(&Gateway) -> Result<Accepted, Error>,
+    accept: impl AsyncFnOnce(&Gateway) -> Result<Accepted, Failure>,
 ) -> Result<ExitCode, Failure> {
     let assembled = context.assemble().await?;
     let gateway = assembled.gateway.clone();
@@ -177,6 +163,7 @@ async fn show_files(
             note(format_args!("  the upstream said: {text}"));
         }
     }
+    view.texts.iter().for_each(say);
     for image in gateway.images(&ImageQuery::of(job.id)).await?.items {
         if image.kind == ImageKind::Grid {
             continue;

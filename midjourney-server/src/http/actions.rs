@@ -180,16 +180,7 @@ fn zoom<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Zoom>, D::E
             "square" => Zoom::Square,
             _ => return Err(wrong()),
         },
-        Some(value) => {
-            let factor = value.as_f64().filter(|factor| (1.0..=2.0).contains(factor));
-            let hundredths = factor.ok_or_else(wrong)? * 100.0;
-            #[expect(
-                clippy::cast_possible_truncation,
-                clippy::cast_sign_loss,
-                reason = "it is 100 to 200"
-            )]
-            Zoom::Custom(hundredths.round() as u16)
-        }
+        Some(value) => value.as_f64().and_then(Zoom::custom).ok_or_else(wrong)?,
     }))
 }
 

@@ -276,7 +276,7 @@ impl RawImage {
             ImageDigest::from_bytes(cell("digest", digest).blob()?),
             cell("bytes", bytes).number()?,
             cell("media_type", media_type).text_with(media)?,
-            size(width, height)?,
+            size(&width, &height)?,
             cell("source_url", source_url).text()?,
             cell("created_at", created).time()?,
         ))
@@ -310,7 +310,7 @@ impl RawUpload {
             ImageDigest::from_bytes(cell("digest", digest).blob()?),
             cell("bytes", bytes).number()?,
             cell("media_type", media_type).text_with(media)?,
-            size(cell("width", width), cell("height", height))?,
+            size(&cell("width", width), &cell("height", height))?,
             cell("created_at", created).time()?,
         ))
     }
@@ -320,7 +320,7 @@ fn media(text: &str) -> Result<MediaType, BoxError> {
     MediaType::from_mime(text).ok_or_else(|| "not a known type".into())
 }
 
-fn size(width: Cell<'_>, height: Cell<'_>) -> Result<Option<(u32, u32)>, StoreError> {
+fn size(width: &Cell<'_>, height: &Cell<'_>) -> Result<Option<(u32, u32)>, StoreError> {
     if width.is_null() || height.is_null() {
         return Ok(None);
     }
