@@ -80,7 +80,8 @@ fn cycles(c: &mut Criterion) {
                     // Insert, claim, and a commit that ends the job: the queue's whole cycle.
                     join_all((0..workers).map(|_| async {
                         store.insert(new_job()).await.unwrap();
-                        let claim = Claim::new(worker, vec![account()], 1, tick(), Duration::from_secs(60));
+                        let claim =
+                            Claim::new(worker, vec![account().into()], 1, tick(), Duration::from_secs(60));
                         for claimed in store.claim(claim).await.unwrap() {
                             let mut life = claimed.job.life.clone();
                             life.due = None;

@@ -19,7 +19,7 @@ use midjourney_core::{
     image::{Image, Upload},
     job::{
         AccountName, Changes, Claim, Claimed, Commit, Counts, Event, ImageQuery, Insertion, Job, JobQuery,
-        JobStore, Lease, NewJobs, Policy, Position, StoreError,
+        JobStore, Lease, Live, NewJobs, Policy, Position, Share, StoreError,
     },
     memory::{MemoryImageStore, MemoryJobStore},
     page::Page,
@@ -82,7 +82,11 @@ impl<S: JobStore> JobStore for Journaled<S> {
         self.store.extend(lease, until).await
     }
 
-    async fn next_due(&self, accounts: &[AccountName]) -> Result<Option<Timestamp>, StoreError> {
+    async fn live(&self, account: &AccountName) -> Result<Live, StoreError> {
+        self.store.live(account).await
+    }
+
+    async fn next_due(&self, accounts: &[Share]) -> Result<Option<Timestamp>, StoreError> {
         self.store.next_due(accounts).await
     }
 

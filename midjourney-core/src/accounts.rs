@@ -1,44 +1,277 @@
-//! Accounts: which upstream a job runs on, and with whose credentials.
+//! Accounts: which upstream a job runs on, with whose credentials and within which limits.
+//!
+//! A new job goes to the account that the pool's [`Strategy`] chooses and stays there; follow-ups stay on their
+//! parent's. How an account is doing is learned from its calls ([`Health`]): one that fails, is out of credit or needs a
+//! person gets no new work but a probe now and then, while its running jobs are still looked after.
 
-use std::{collections::BTreeMap, sync::Arc};
+mod choose;
+mod health;
 
-use crate::{client::MidjourneyClient, job::AccountName};
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
 
-/// The accounts that this process can work for. A job stays on the account it was made for; follow-ups stay on their
-/// parent's.
-#[derive(Clone, Debug)]
-pub struct Accounts {
-    default: AccountName,
-    clients: BTreeMap<AccountName, Arc<dyn MidjourneyClient>>,
+use tracing::{info, warn};
+
+use self::choose::Candidate;
+pub use self::health::{Condition, Health, Signal};
+use crate::{
+    client::MidjourneyClient,
+    clock::Timestamp,
+    job::{AccountName, Live},
+};
+
+/// How a pool shares out new jobs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Strategy {
+    /// To the account with the fewest jobs for each of its slots.
+    #[default]
+    LeastBusy,
+    /// To each in turn.
+    RoundRobin,
+    /// By chance, in proportion to the weights.
+    Weighted,
+    /// To the first in rank that has room.
+    Priority,
 }
 
-impl Accounts {
-    /// One account, which takes every new job.
-    pub fn single(name: AccountName, client: Arc<dyn MidjourneyClient>) -> Self {
+/// What an account may be given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(
+    clippy::exhaustive_structs,
+    reason = "whoever sets limits should see each of them"
+)]
+pub struct Limits {
+    /// How many jobs it runs at once; `None` leaves that to the upstream.
+    pub slots: Option<u32>,
+    /// How many may wait behind those; `None` is any number.
+    pub queue: Option<u32>,
+    /// Its share under [`Strategy::Weighted`], at least 1.
+    pub weight: u32,
+    /// Its rank under [`Strategy::Priority`]; the lowest first.
+    pub priority: u32,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
         Self {
-            clients: BTreeMap::from([(name.clone(), client)]),
-            default: name,
+            slots: None,
+            queue: None,
+            weight: 1,
+            priority: 0,
+        }
+    }
+}
+
+/// One account.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Account {
+    /// Its name, which the operator gave it. Jobs are stored under it.
+    pub name: AccountName,
+    /// The upstream with its credentials.
+    pub client: Arc<dyn MidjourneyClient>,
+    /// What it may be given.
+    pub limits: Limits,
+}
+
+impl Account {
+    /// An account without limits of ours.
+    pub fn new(name: AccountName, client: Arc<dyn MidjourneyClient>) -> Self {
+        Self {
+            name,
+            client,
+            limits: Limits::default(),
         }
     }
 
-    /// The same accounts and one more.
-    pub fn with(mut self, name: AccountName, client: Arc<dyn MidjourneyClient>) -> Self {
-        self.clients.insert(name, client);
+    /// The same account within `limits`.
+    pub const fn with_limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+}
+
+/// The accounts that this process can work for. Clones share what they learn about each other's health.
+#[derive(Clone, Debug)]
+pub struct Accounts {
+    accounts: Vec<Account>,
+    strategy: Strategy,
+    learned: Arc<Mutex<Learned>>,
+}
+
+#[derive(Debug, Default)]
+struct Learned {
+    health: HashMap<AccountName, Health>,
+    /// How many jobs were given out.
+    turn: u64,
+    /// Workers that are about to submit a job of an account.
+    starting: HashMap<AccountName, usize>,
+}
+
+/// A start that is under way; over when dropped.
+#[derive(Debug)]
+pub struct Starting {
+    account: AccountName,
+    learned: Arc<Mutex<Learned>>,
+}
+
+impl Drop for Starting {
+    fn drop(&mut self) {
+        let mut learned = lock(&self.learned);
+        if let Some(count) = learned.starting.get_mut(&self.account) {
+            *count = count.saturating_sub(1);
+        }
+    }
+}
+
+fn lock(learned: &Mutex<Learned>) -> MutexGuard<'_, Learned> {
+    learned.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Accounts {
+    /// One account without limits of ours, which takes every new job.
+    pub fn single(name: AccountName, client: Arc<dyn MidjourneyClient>) -> Self {
+        Self::pool(Account::new(name, client), Strategy::default())
+    }
+
+    /// A pool that begins with `first`, which answers for all where one has to.
+    pub fn pool(first: Account, strategy: Strategy) -> Self {
+        Self {
+            accounts: vec![first],
+            strategy,
+            learned: Arc::default(),
+        }
+    }
+
+    /// The same accounts and one more. One of the same name is replaced.
+    pub fn with(mut self, account: Account) -> Self {
+        self.accounts.retain(|present| present.name != account.name);
+        self.accounts.push(account);
         self
     }
 
-    /// The account that new jobs go to.
-    pub const fn default_name(&self) -> &AccountName {
-        &self.default
+    /// Every account, in their order.
+    pub fn all(&self) -> &[Account] {
+        &self.accounts
+    }
+
+    /// The account of this name, or `None` where this process has no such account.
+    pub fn get(&self, name: &AccountName) -> Option<&Account> {
+        self.accounts.iter().find(|account| account.name == *name)
     }
 
     /// The upstream behind an account, or `None` where this process has no such account.
     pub fn client(&self, name: &AccountName) -> Option<&Arc<dyn MidjourneyClient>> {
-        self.clients.get(name)
+        self.get(name).map(|account| &account.client)
     }
 
     /// The names of all accounts.
     pub fn names(&self) -> Vec<AccountName> {
-        self.clients.keys().cloned().collect()
+        self.accounts.iter().map(|account| account.name.clone()).collect()
+    }
+
+    /// How an account is doing.
+    pub fn condition(&self, name: &AccountName) -> Condition {
+        let learned = lock(&self.learned);
+        learned.health.get(name).map_or(Condition::Ok, Health::condition)
+    }
+
+    /// The account that takes a new job, of those that `can` do it; `None` where none can, or all are full. `live` tells
+    /// what each has to do, in the order of [`all`](Accounts::all).
+    pub fn choose(
+        &self,
+        live: &[Live],
+        now: Timestamp,
+        chance: f64,
+        can: impl Fn(&Account) -> bool,
+    ) -> Option<&Account> {
+        let mut learned = lock(&self.learned);
+        let able: Vec<_> = self
+            .accounts
+            .iter()
+            .zip(live)
+            .filter(|(account, _)| can(account))
+            .collect();
+        let candidates: Vec<_> = able
+            .iter()
+            .map(|(account, live)| Candidate {
+                open: learned.waits_until(&account.name, now).is_none(),
+                jobs: live.pending.saturating_add(live.processing),
+                slots: account.limits.slots.unwrap_or(u32::MAX),
+                queue: account.limits.queue.unwrap_or(u32::MAX),
+                weight: account.limits.weight,
+                priority: account.limits.priority,
+            })
+            .collect();
+        let place = choose::choose(&candidates, self.strategy, learned.turn, chance)?;
+        learned.turn = learned.turn.wrapping_add(1);
+        able.get(place).map(|(account, _)| *account)
+    }
+
+    /// How many jobs of `account` may be started now, `processing` being under way; and when to look again where its
+    /// health allows none.
+    pub fn starts(&self, account: &Account, processing: u64, now: Timestamp) -> Result<usize, Timestamp> {
+        let learned = lock(&self.learned);
+        if let Some(until) = learned.waits_until(&account.name, now) {
+            return Err(until);
+        }
+        let probing = learned.condition(&account.name) != Condition::Ok;
+        let starting = learned.starting.get(&account.name).copied().unwrap_or(0);
+        let slots = account.limits.slots.map_or(usize::MAX, |slots| {
+            let processing = usize::try_from(processing).unwrap_or(usize::MAX);
+            usize::try_from(slots)
+                .unwrap_or(usize::MAX)
+                .saturating_sub(processing)
+        });
+        let most = if probing { slots.min(1) } else { slots };
+        Ok(most.saturating_sub(starting))
+    }
+
+    /// Notes that a job of `name` is about to be submitted.
+    pub fn starting(&self, name: &AccountName, now: Timestamp) -> Starting {
+        let mut learned = lock(&self.learned);
+        *learned.starting.entry(name.clone()).or_default() += 1;
+        if let Some(health) = learned.health.get_mut(name) {
+            *health = health.probing(now);
+        }
+        Starting {
+            account: name.clone(),
+            learned: Arc::clone(&self.learned),
+        }
+    }
+
+    /// Notes what a call for `name` came to. A change of its condition is logged, once.
+    pub fn note(&self, name: &AccountName, signal: Signal, now: Timestamp) {
+        let (before, after) = {
+            let mut learned = lock(&self.learned);
+            let before = learned.health.get(name).copied().unwrap_or_default();
+            let after = before.after(signal, now);
+            if after == Health::default() {
+                learned.health.remove(name);
+            } else {
+                learned.health.insert(name.clone(), after);
+            }
+            (before.condition(), after.condition())
+        };
+        if before == after {
+            return;
+        }
+        match after {
+            Condition::Ok => info!(account = %name, was = before.name(), "the account works again"),
+            _ => warn!(account = %name, condition = after.name(), "the account gets no new work for now"),
+        }
+    }
+}
+
+impl Learned {
+    fn condition(&self, name: &AccountName) -> Condition {
+        self.health.get(name).map_or(Condition::Ok, Health::condition)
+    }
+
+    fn waits_until(&self, name: &AccountName, now: Timestamp) -> Option<Timestamp> {
+        self.health.get(name).and_then(|health| health.waits_until(now))
     }
 }

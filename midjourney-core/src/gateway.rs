@@ -88,21 +88,23 @@ impl Gateway {
             .unwrap_or_default()
     }
 
-    /// What the upstream that new jobs go to can do.
+    /// What the first account's upstream can do.
     pub fn default_capabilities(&self) -> Capabilities {
         let accounts = &self.parts.accounts;
         accounts
-            .client(accounts.default_name())
-            .map(|client| client.capabilities())
+            .all()
+            .first()
+            .map(|account| account.client.capabilities())
             .unwrap_or_default()
     }
 
-    /// The name of the upstream that new jobs go to.
+    /// The name of the first account's upstream.
     pub fn default_upstream(&self) -> &'static str {
         let accounts = &self.parts.accounts;
         accounts
-            .client(accounts.default_name())
-            .map_or("none", |client| client.upstream())
+            .all()
+            .first()
+            .map_or("none", |account| account.client.upstream())
     }
 
     /// The job.

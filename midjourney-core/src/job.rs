@@ -32,7 +32,7 @@ pub use remote::{
 pub use request::{AccountName, IdempotencyKey, InputImage, JobRequest, Owner, ParentRef, RequestDigest};
 pub use store::{
     Changes, Claim, Claimed, Commit, Counts, ImageQuery, Insertion, Job, JobQuery, JobStore, JobStoreExt,
-    Lease, LeaseEnd, NewJob, NewJobs, StoreError,
+    Lease, LeaseEnd, Live, NewJob, NewJobs, Share, StoreError,
 };
 
 #[cfg(test)]

@@ -19,7 +19,6 @@ mod stored;
 mod writer;
 
 use std::{
-    collections::BTreeSet,
     fmt,
     path::{Path, PathBuf},
     sync::Arc,
@@ -34,7 +33,7 @@ use midjourney_core::{
     image::{Image, Upload},
     job::{
         AccountName, Changes, Claim, Claimed, Commit, Counts, Event, ImageQuery, Insertion, Job, JobQuery,
-        JobStore, Lease, NewJobs, Position, StoreError,
+        JobStore, Lease, Live, NewJobs, Position, Share, StoreError,
     },
     page::Page,
 };
@@ -230,15 +229,24 @@ impl JobStore for SqliteJobStore {
         self.writer.run(Extend(extended)).await
     }
 
-    async fn next_due(&self, accounts: &[AccountName]) -> Result<Option<Timestamp>, StoreError> {
-        let accounts: BTreeSet<_> = accounts.iter().cloned().collect();
+    async fn next_due(&self, accounts: &[Share]) -> Result<Option<Timestamp>, StoreError> {
+        let shares = accounts.to_vec();
         let next = self
             .readers
-            .read("reading when the next job is due", accounts.len(), move |db| {
-                queries::next_due(db, &accounts)
+            .read("reading when the next job is due", shares.len(), move |db| {
+                queries::next_due(db, &shares)
             })
             .await?;
         Ok(next.map(Timestamp::from_millis))
+    }
+
+    async fn live(&self, account: &AccountName) -> Result<Live, StoreError> {
+        let account = account.clone();
+        self.readers
+            .read("counting an account's jobs", 1, move |db| {
+                queries::live(db, &account)
+            })
+            .await
     }
 
     async fn commit(&self, commit: Commit) -> Result<Job, StoreError> {

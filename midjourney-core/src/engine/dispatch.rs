@@ -6,7 +6,12 @@ use tokio::{sync::watch, task::JoinSet};
 use tracing::{Instrument as _, debug, info_span, warn};
 
 use super::{EngineConfig, Parts, perform::Worker};
-use crate::{error::Chain, id::WorkerId, job::Claim};
+use crate::{
+    clock::Timestamp,
+    error::Chain,
+    id::WorkerId,
+    job::{Claim, Share, Status},
+};
 
 /// The longest wait between two looks at the store when nothing is known to be due: what is left of polling.
 const LONGEST_IDLE: Duration = Duration::from_secs(5);
@@ -23,7 +28,6 @@ pub(super) async fn run(
     mut stopping: watch::Receiver<bool>,
 ) {
     let config = config.workable();
-    let accounts = parts.accounts.names();
     let mut changes = parts.jobs.changes();
     // Dropped with this future, which aborts what is still running: that is how `Engine` stops at once.
     let mut workers = JoinSet::new();
@@ -35,9 +39,11 @@ pub(super) async fn run(
         let now = parts.clock.now();
         let mut next_look = now.saturating_add(LONGEST_IDLE);
         if free > 0 {
-            match parts.jobs.next_due(&accounts).await {
+            let (shares, look) = shares(&parts, now).await;
+            next_look = next_look.min(look.unwrap_or(next_look));
+            match parts.jobs.next_due(&shares).await {
                 Ok(Some(due)) if due <= now => {
-                    let claim = Claim::new(worker, accounts.clone(), free, now, config.lease);
+                    let claim = Claim::new(worker, shares, free, now, config.lease);
                     match parts.jobs.claim(claim).await {
                         Ok(claimed) => {
                             // There may be more that is due; where others were faster, there is no hurry.
@@ -48,9 +54,15 @@ pub(super) async fn run(
                             };
                             for claimed in claimed {
                                 let span = info_span!("job", id = %claimed.job.id);
+                                let starting = (claimed.job.status() == Status::Pending)
+                                    .then(|| parts.accounts.starting(&claimed.job.account, now));
                                 let worker =
                                     Worker::new(Arc::clone(&parts), config, stopping.clone(), claimed);
-                                workers.spawn(worker.run().instrument(span));
+                                let run = async move {
+                                    worker.run().await;
+                                    drop(starting);
+                                };
+                                workers.spawn(run.instrument(span));
                             }
                         }
                         Err(error) => {
@@ -85,6 +97,37 @@ pub(super) async fn run(
     while let Some(done) = workers.join_next().await {
         note_panic(done);
     }
+}
+
+/// What may be taken of each account's work, and when an account that gets none now may get some.
+async fn shares(parts: &Parts, now: Timestamp) -> (Vec<Share>, Option<Timestamp>) {
+    let mut shares = Vec::new();
+    let mut look: Option<Timestamp> = None;
+    for account in parts.accounts.all() {
+        let processing = if account.limits.slots.is_some() {
+            match parts.jobs.live(&account.name).await {
+                Ok(live) => live.processing,
+                Err(error) => {
+                    warn!(error = %Chain(&error), "the store cannot tell what is under way");
+                    u64::MAX
+                }
+            }
+        } else {
+            0
+        };
+        let starts = match parts.accounts.starts(account, processing, now) {
+            Ok(starts) => starts,
+            Err(until) => {
+                look = Some(look.map_or(until, |look| look.min(until)));
+                0
+            }
+        };
+        shares.push(Share {
+            account: account.name.clone(),
+            starts,
+        });
+    }
+    (shares, look)
 }
 
 /// A worker that panicked has lost nothing: its job is taken up again when the lease runs out.

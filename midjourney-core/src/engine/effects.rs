@@ -10,6 +10,7 @@ use super::{
     pictures::{self, Unready},
 };
 use crate::{
+    accounts::Signal,
     client::{ClientError, MidjourneyClient, ParentTask, Reconciliation, Submission},
     error::{Applied, Chain},
     job::{
@@ -79,7 +80,9 @@ pub(super) async fn submit(
         Ok(submission) => submission,
         Err(input) => return input,
     };
-    match client.submit(&submission).await {
+    let answer = client.submit(&submission).await;
+    note(parts, job, &answer);
+    match answer {
         Ok(upstream) => {
             info!(upstream = client.upstream(), task = %upstream, "accepted by the upstream");
             Input::Accepted { upstream }
@@ -117,7 +120,9 @@ pub(super) async fn reconcile(
     let Ok(submission) = submission(parts, client, job, nonce).await else {
         return Input::Inconclusive;
     };
-    match client.reconcile(&submission).await {
+    let answer = client.reconcile(&submission).await;
+    note(parts, job, &answer);
+    match answer {
         Ok(Reconciliation::Found(upstream)) => Input::Accepted { upstream },
         Ok(Reconciliation::Absent) => Input::Absent,
         Ok(Reconciliation::Unknown) => Input::Inconclusive,
@@ -129,9 +134,23 @@ pub(super) async fn reconcile(
 }
 
 /// Asks how the task is doing.
-pub(super) async fn poll(client: &Arc<dyn MidjourneyClient>, upstream: &UpstreamId) -> Input {
-    match client.status(upstream).await {
-        Ok(status) => Input::Observed(status),
+pub(super) async fn poll(
+    parts: &Parts,
+    client: &Arc<dyn MidjourneyClient>,
+    job: &Job,
+    upstream: &UpstreamId,
+) -> Input {
+    let answer = client.status(upstream).await;
+    note(parts, job, &answer);
+    match answer {
+        Ok(status) => {
+            // A task's own failure may be the account's, such as a ban.
+            if let RemoteStatus::Failed(failure) = &status {
+                let now = parts.clock.now();
+                parts.accounts.note(&job.account, Signal::of(failure, None), now);
+            }
+            Input::Observed(status)
+        }
         Err(error) => {
             log(client, "status", &error);
             Input::PollFailed {
@@ -162,7 +181,9 @@ pub(super) async fn confirm(
         }
         Err(input) => return input,
     };
-    match client.confirm(upstream, &submission).await {
+    let answer = client.confirm(upstream, &submission).await;
+    note(parts, job, &answer);
+    match answer {
         Ok(()) => Input::Confirmed,
         Err(error) => {
             log(client, "confirm", &error);
@@ -196,7 +217,12 @@ pub(super) async fn renew(client: &Arc<dyn MidjourneyClient>, upstream: &Upstrea
 }
 
 /// Tells the upstream to stop.
-pub(super) async fn cancel(client: &Arc<dyn MidjourneyClient>, upstream: &UpstreamId) -> Input {
+pub(super) async fn cancel(
+    parts: &Parts,
+    client: &Arc<dyn MidjourneyClient>,
+    job: &Job,
+    upstream: &UpstreamId,
+) -> Input {
     if !client.capabilities().cancel {
         return Input::CancelFailed {
             failure: Failure::new(
@@ -206,7 +232,9 @@ pub(super) async fn cancel(client: &Arc<dyn MidjourneyClient>, upstream: &Upstre
             retry: false,
         };
     }
-    match client.cancel(upstream).await {
+    let answer = client.cancel(upstream).await;
+    note(parts, job, &answer);
+    match answer {
         Ok(true) => Input::CancelDone,
         Ok(false) => Input::CancelTooLate,
         Err(error) => {
@@ -217,6 +245,15 @@ pub(super) async fn cancel(client: &Arc<dyn MidjourneyClient>, upstream: &Upstre
             }
         }
     }
+}
+
+/// What a call says about the account that it was made with.
+fn note<T>(parts: &Parts, job: &Job, answer: &Result<T, ClientError>) {
+    let signal = match answer {
+        Ok(_) => Signal::Answered,
+        Err(error) => Signal::of(&error.failure, error.retry_after),
+    };
+    parts.accounts.note(&job.account, signal, parts.clock.now());
 }
 
 fn log(client: &Arc<dyn MidjourneyClient>, call: &'static str, error: &ClientError) {

@@ -112,14 +112,20 @@ impl Worker {
             },
             Resume::Poll => match self.job.life.state.upstream().cloned() {
                 Some(upstream) => {
-                    let input = self.held(effects::poll(client, &upstream)).await;
+                    let input = {
+                        let (parts, job) = (Arc::clone(&self.parts), self.job.clone());
+                        self.held(effects::poll(&parts, client, &job, &upstream)).await
+                    };
                     self.apply(input, Vec::new()).await
                 }
                 None => Next::LetGo,
             },
             Resume::Cancel => match self.job.life.state.upstream().cloned() {
                 Some(upstream) => {
-                    let input = self.held(effects::cancel(client, &upstream)).await;
+                    let input = {
+                        let (parts, job) = (Arc::clone(&self.parts), self.job.clone());
+                        self.held(effects::cancel(&parts, client, &job, &upstream)).await
+                    };
                     self.apply(input, Vec::new()).await
                 }
                 None => Next::LetGo,

@@ -231,14 +231,47 @@ impl ImageQuery {
     }
 }
 
+/// How much of one account's work may be taken.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(clippy::exhaustive_structs, reason = "an account and a number")]
+pub struct Share {
+    /// The account.
+    pub account: AccountName,
+    /// At most this many jobs that were not submitted yet. Those under way may always be taken.
+    pub starts: usize,
+}
+
+impl From<AccountName> for Share {
+    /// All of the account's work.
+    fn from(account: AccountName) -> Self {
+        Self {
+            account,
+            starts: usize::MAX,
+        }
+    }
+}
+
+/// How many jobs of an account are not over.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[expect(
+    clippy::exhaustive_structs,
+    reason = "the two statuses of jobs that are not over"
+)]
+pub struct Live {
+    /// Not submitted yet.
+    pub pending: u64,
+    /// Under way.
+    pub processing: u64,
+}
+
 /// A worker's wish for work.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Claim {
     /// Who asks.
     pub worker: WorkerId,
-    /// Only jobs of these accounts: a process must not touch what it has no upstream for.
-    pub accounts: Vec<AccountName>,
+    /// Only jobs of these accounts: a process must not touch what it has no upstream for. Each account once.
+    pub accounts: Vec<Share>,
     /// At most this many.
     pub limit: usize,
     /// Jobs due at or before this moment, with no live lease.
@@ -251,7 +284,7 @@ impl Claim {
     /// `worker` wants up to `limit` jobs of `accounts`, each for `lease`.
     pub const fn new(
         worker: WorkerId,
-        accounts: Vec<AccountName>,
+        accounts: Vec<Share>,
         limit: usize,
         now: Timestamp,
         lease: Duration,
@@ -514,7 +547,10 @@ pub trait JobStore: fmt::Debug + Send + Sync + 'static {
     async fn extend(&self, lease: &Lease, until: Timestamp) -> Result<Lease, StoreError>;
 
     /// When the next job of these accounts wants a look: its due time, or the end of the lease on it.
-    async fn next_due(&self, accounts: &[AccountName]) -> Result<Option<Timestamp>, StoreError>;
+    async fn next_due(&self, accounts: &[Share]) -> Result<Option<Timestamp>, StoreError>;
+
+    /// How many jobs of `account` are not over.
+    async fn live(&self, account: &AccountName) -> Result<Live, StoreError>;
 
     /// Makes one change and returns the job after it.
     ///

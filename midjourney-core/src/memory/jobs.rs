@@ -16,8 +16,8 @@ use crate::{
     image::{Image, Upload},
     job::{
         AccountName, Changes, Claim, Claimed, Commit, Counts, Event, EventKind, IdempotencyKey, ImageQuery,
-        Insertion, Job, JobQuery, JobStore, Lease, LeaseEnd, NewJobs, Owner, Position, RequestDigest,
-        StoreError,
+        Insertion, Job, JobQuery, JobStore, Lease, LeaseEnd, Live, NewJobs, Owner, Position, RequestDigest,
+        Share, Status, StoreError,
     },
     page::{Cursor, Page},
 };
@@ -121,6 +121,19 @@ fn beyond(after: Option<Cursor>, key: &[u8; 16]) -> bool {
     after.is_none_or(|cursor| *key < cursor.key())
 }
 
+/// Whether `job` is in one of the `shares`; takes its part of it.
+fn take(shares: &mut [Share], job: &Job) -> bool {
+    let Some(share) = shares.iter_mut().find(|share| share.account == job.account) else {
+        return false;
+    };
+    if job.status() != Status::Pending {
+        return true;
+    }
+    let left = share.starts.checked_sub(1);
+    share.starts = left.unwrap_or(0);
+    left.is_some()
+}
+
 #[async_trait]
 impl JobStore for MemoryJobStore {
     fn backend(&self) -> &'static str {
@@ -203,10 +216,11 @@ impl JobStore for MemoryJobStore {
         let mut due: Vec<_> = tables
             .jobs
             .values_mut()
-            .filter(|row| claim.accounts.contains(&row.job.account))
             .filter_map(|row| Some((row.wake().filter(|wake| *wake <= claim.now)?, row)))
             .collect();
         due.sort_by_key(|(wake, row)| (*wake, row.job.id));
+        let mut shares = claim.accounts;
+        due.retain(|(_, row)| take(&mut shares, &row.job));
         let until = claim.now.saturating_add(claim.lease);
         let claimed = due.into_iter().take(claim.limit).map(|(_, row)| {
             row.epoch = row.epoch.saturating_add(1);
@@ -229,13 +243,26 @@ impl JobStore for MemoryJobStore {
         Ok(Lease::new(lease.job, lease.epoch, until))
     }
 
-    async fn next_due(&self, accounts: &[AccountName]) -> Result<Option<Timestamp>, StoreError> {
+    async fn next_due(&self, accounts: &[Share]) -> Result<Option<Timestamp>, StoreError> {
         Ok(lock(&self.tables)
             .jobs
             .values()
-            .filter(|row| accounts.contains(&row.job.account))
+            .filter(|row| take(&mut accounts.to_vec(), &row.job))
             .filter_map(Row::wake)
             .min())
+    }
+
+    async fn live(&self, account: &AccountName) -> Result<Live, StoreError> {
+        let tables = lock(&self.tables);
+        let of = |status| {
+            let rows = tables.jobs.values();
+            let fits = rows.filter(|row| row.job.account == *account && row.job.status() == status);
+            u64::try_from(fits.count()).unwrap_or(u64::MAX)
+        };
+        Ok(Live {
+            pending: of(Status::Pending),
+            processing: of(Status::Processing),
+        })
     }
 
     async fn commit(&self, commit: Commit) -> Result<Job, StoreError> {

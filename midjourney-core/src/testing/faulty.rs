@@ -9,7 +9,7 @@ use crate::{
     image::{Image, Upload},
     job::{
         AccountName, Changes, Claim, Claimed, Commit, Counts, Event, ImageQuery, Insertion, Job, JobQuery,
-        JobStore, Lease, NewJobs, Position, StoreError,
+        JobStore, Lease, Live, NewJobs, Position, Share, StoreError,
     },
     page::Page,
 };
@@ -169,7 +169,11 @@ impl JobStore for FaultyJobStore {
         self.run("extend", self.inner.extend(lease, until)).await
     }
 
-    async fn next_due(&self, accounts: &[AccountName]) -> Result<Option<Timestamp>, StoreError> {
+    async fn live(&self, account: &AccountName) -> Result<Live, StoreError> {
+        self.run("live", self.inner.live(account)).await
+    }
+
+    async fn next_due(&self, accounts: &[Share]) -> Result<Option<Timestamp>, StoreError> {
         self.run("next_due", self.inner.next_due(accounts)).await
     }
 

@@ -97,7 +97,7 @@ pub(super) async fn load(store: &Arc<dyn JobStore>, number: u64) -> Job {
 pub(super) fn wish(limit: usize, now: i64) -> Claim {
     Claim::new(
         worker(1),
-        vec![account()],
+        vec![account().into()],
         limit,
         at(now),
         Duration::from_millis(LEASE.unsigned_abs()),

@@ -21,9 +21,9 @@ use crate::{
     image::{Image, ImageKey, ImageKind, Upload},
     job::{
         AccountName, Action, Claimed, Commit, Counts, Event, EventKind, IdempotencyKey, ImageQuery,
-        Insertion, Job, JobQuery, JobRequest, JobState, JobStore, JobStoreExt as _, LeaseEnd, NewJob,
-        NewJobs, Owner, ParentRef, Phase, Position, RemoteAction, RemoteImage, RemoteResult, Spent, Status,
-        StoreError, Strength, UpscaleMode, UpstreamId,
+        Insertion, Job, JobQuery, JobRequest, JobState, JobStore, JobStoreExt as _, LeaseEnd, Live, NewJob,
+        NewJobs, Owner, ParentRef, Phase, Position, RemoteAction, RemoteImage, RemoteResult, Share, Spent,
+        Status, StoreError, Strength, UpscaleMode, UpstreamId,
     },
     page::Page,
 };
@@ -51,6 +51,8 @@ macro_rules! __job_store_cases {
             every_request_survives,
             claim_hands_out_only_what_is_due,
             claim_keeps_to_its_accounts,
+            claim_starts_no_more_than_its_share,
+            live_counts_what_is_not_over,
             claim_takes_the_longest_due_first,
             claim_respects_its_limit,
             claim_changes_nothing_a_reader_sees,
@@ -376,7 +378,7 @@ pub async fn odd_texts_survive(store: Arc<dyn JobStore>) {
             "found by {text:?}"
         );
         let mut wish = given::wish(10, 1);
-        wish.accounts = vec![AccountName::new(text)];
+        wish.accounts = vec![AccountName::new(text).into()];
         let claimed = store.claim(wish).await.unwrap();
         assert_eq!(claimed.len(), 1, "claimed by {text:?}");
     }
@@ -526,13 +528,60 @@ pub async fn claim_keeps_to_its_accounts(store: Arc<dyn JobStore>) {
         given::insert(&store, new).await;
     }
     let mut wish = given::wish(10, 0);
-    wish.accounts = vec![AccountName::new("b"), AccountName::new("unheard of")];
+    wish.accounts = shares(&["b", "unheard of"]);
     let claimed = store.claim(wish.clone()).await.unwrap();
     assert_eq!(claimed.iter().map(|c| c.job.id).collect::<Vec<_>>(), [job_id(2)]);
     wish.accounts = Vec::new();
     assert_eq!(store.claim(wish.clone()).await.unwrap(), []);
-    wish.accounts = vec![AccountName::new("c"), AccountName::new("a")];
+    wish.accounts = shares(&["c", "a"]);
     assert_eq!(store.claim(wish).await.unwrap().len(), 2);
+}
+
+fn shares(names: &[&str]) -> Vec<Share> {
+    names.iter().map(|name| AccountName::new(*name).into()).collect()
+}
+
+/// An account runs only so many jobs at once: what waits for its turn stays, what is under way is always looked after.
+pub async fn claim_starts_no_more_than_its_share(store: Arc<dyn JobStore>) {
+    given::insert(&store, given::jobs(&[1, 2, 3, 4])).await;
+    let begun = given::load(&store, 1).await;
+    store.commit(given::progress(&begun, 5, 1)).await.unwrap();
+    let share = |starts| Share {
+        account: account(),
+        starts,
+    };
+    let mut wish = given::wish(10, 1_000_000);
+    wish.accounts = vec![share(0)];
+    let due = given::load(&store, 1).await.life.due;
+    assert_eq!(store.next_due(&wish.accounts).await.unwrap(), due);
+    let claimed = store.claim(wish.clone()).await.unwrap();
+    assert_eq!(claimed.iter().map(|c| c.job.id).collect::<Vec<_>>(), [job_id(1)]);
+    wish.accounts = vec![share(2)];
+    let claimed = store.claim(wish).await.unwrap();
+    assert_eq!(
+        claimed.iter().map(|c| c.job.id).collect::<Vec<_>>(),
+        [job_id(2), job_id(3)]
+    );
+}
+
+/// What an account has to do is counted without what is over and without what others have to do.
+pub async fn live_counts_what_is_not_over(store: Arc<dyn JobStore>) {
+    let mut others = given::jobs(&[9]);
+    others.account = AccountName::new("other");
+    given::insert(&store, others).await;
+    given::insert(&store, given::jobs(&[1, 2, 3, 4])).await;
+    let (begun, over) = (given::load(&store, 1).await, given::load(&store, 2).await);
+    store.commit(given::progress(&begun, 5, 1)).await.unwrap();
+    store.commit(given::finish(&over, 1)).await.unwrap();
+    let live = Live {
+        pending: 2,
+        processing: 1,
+    };
+    assert_eq!(store.live(&account()).await.unwrap(), live);
+    assert_eq!(
+        store.live(&AccountName::new("unheard of")).await.unwrap(),
+        Live::default()
+    );
 }
 
 /// Nothing starves: the longest due come first, whatever their ids.
@@ -696,19 +745,19 @@ pub async fn extend_after_a_takeover_is_refused(store: Arc<dyn JobStore>) {
 
 /// The engine sleeps until then.
 pub async fn next_due_is_the_earliest_due_time(store: Arc<dyn JobStore>) {
-    assert_eq!(store.next_due(&[account()]).await.unwrap(), None);
+    assert_eq!(store.next_due(&[account().into()]).await.unwrap(), None);
     waiting_until(&store, 1, 300).await;
-    assert_eq!(store.next_due(&[account()]).await.unwrap(), Some(at(300)));
+    assert_eq!(store.next_due(&[account().into()]).await.unwrap(), Some(at(300)));
     waiting_until(&store, 2, 200).await;
     waiting_until(&store, 3, 400).await;
-    assert_eq!(store.next_due(&[account()]).await.unwrap(), Some(at(200)));
+    assert_eq!(store.next_due(&[account().into()]).await.unwrap(), Some(at(200)));
 }
 
 /// A job under a lease wants no look before the lease's end, nor before it is due.
 pub async fn next_due_waits_for_the_end_of_a_lease(store: Arc<dyn JobStore>) {
     given::insert_one(&store, 1).await;
     let Claimed { job, lease } = given::claim_one(&store, 0).await;
-    let next = || async { store.next_due(&[account()]).await.unwrap() };
+    let next = || async { store.next_due(&[account().into()]).await.unwrap() };
     assert_eq!(next().await, Some(at(LEASE)));
     let lease = store.extend(&lease, at(2 * LEASE)).await.unwrap();
     assert_eq!(next().await, Some(at(2 * LEASE)));
@@ -728,7 +777,7 @@ pub async fn next_due_looks_at_its_accounts_only(store: Arc<dyn JobStore>) {
         new.account = AccountName::new(name);
         given::insert(&store, new).await;
     }
-    let accounts = [AccountName::new("c"), AccountName::new("b")];
+    let accounts = shares(&["c", "b"]);
     assert_eq!(store.next_due(&accounts).await.unwrap(), Some(at(20)));
     assert_eq!(store.next_due(&[]).await.unwrap(), None);
 }
@@ -737,7 +786,7 @@ pub async fn next_due_looks_at_its_accounts_only(store: Arc<dyn JobStore>) {
 pub async fn next_due_skips_what_is_over(store: Arc<dyn JobStore>) {
     let job = given::insert_one(&store, 1).await;
     store.commit(given::finish(&job, 1)).await.unwrap();
-    assert_eq!(store.next_due(&[account()]).await.unwrap(), None);
+    assert_eq!(store.next_due(&[account().into()]).await.unwrap(), None);
 }
 
 /// What commit returns is what load reads.

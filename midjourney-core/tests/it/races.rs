@@ -158,7 +158,7 @@ async fn take_over(world: &World) {
     let other = WorkerId::new(later, &SeededEntropy::new(9));
     let claim = Claim::new(
         other,
-        vec![AccountName::new("fake")],
+        vec![AccountName::new("fake").into()],
         9,
         later,
         Duration::from_secs(1),

@@ -1,8 +1,6 @@
 //! What the writer can be asked for. Everything that costs time and needs no database, such as making JSON, is done
 //! before, on the caller's own thread.
 
-use std::collections::BTreeSet;
-
 use midjourney_core::{
     clock::Timestamp,
     error::{Applied, Retry},
@@ -17,7 +15,7 @@ use rusqlite::{Connection, OptionalExtension as _, params};
 
 use super::{
     error::{failed, is_constraint},
-    queries::CLAIMABLE,
+    queries::{CLAIMABLE, LIVING},
     rows::{RawJob, count, int, kind_code, status_code},
     stored::{self, EventBody},
     writer::{Command, Refusal, Tx},
@@ -167,19 +165,27 @@ impl Command for Claim {
         let claim = &self.0;
         let now = claim.now.as_millis();
         let until = claim.now.saturating_add(claim.lease).as_millis();
-        // One walk of the index per account, merged here: together they read at most `limit` rows of each.
+        // Two walks of the index per account, merged here: together they read at most twice `limit` rows of each.
         let mut candidates = Vec::new();
         let mut due = tx.db.prepare_cached(CLAIMABLE)?;
-        for account in claim.accounts.iter().collect::<BTreeSet<_>>() {
-            let found = due.query_map(params![account.as_str(), now, count(claim.limit)], |row| {
-                Ok((
-                    row.get::<_, i64>(0)?,
-                    row.get::<_, [u8; 16]>(1)?,
-                    row.get::<_, i64>(2)?,
-                ))
-            })?;
-            for candidate in found {
-                candidates.push(candidate?);
+        for share in &claim.accounts {
+            for status in LIVING {
+                let most = if status == Status::Pending {
+                    share.starts.min(claim.limit)
+                } else {
+                    claim.limit
+                };
+                let wanted = params![share.account.as_str(), status_code(status), now, count(most)];
+                let found = due.query_map(wanted, |row| {
+                    Ok((
+                        row.get::<_, i64>(0)?,
+                        row.get::<_, [u8; 16]>(1)?,
+                        row.get::<_, i64>(2)?,
+                    ))
+                })?;
+                for candidate in found {
+                    candidates.push(candidate?);
+                }
             }
         }
         candidates.sort_unstable();

@@ -1,10 +1,8 @@
 //! What is read, each question answered from an index.
 
-use std::collections::BTreeSet;
-
 use midjourney_core::{
     id::{ImageId, JobId, UploadId},
-    job::{AccountName, Counts, ImageQuery, JobQuery, Owner, Position, Status},
+    job::{AccountName, Counts, ImageQuery, JobQuery, Live, Owner, Position, Share, Status},
 };
 use rusqlite::{Connection, OptionalExtension as _, params};
 
@@ -13,10 +11,16 @@ use super::rows::{
 };
 
 /// What is due on one account, the longest due first.
-pub(super) const CLAIMABLE: &str = "SELECT wake_at, id, row FROM jobs WHERE account = ?1 AND wake_at <= ?2
-     ORDER BY wake_at, id LIMIT ?3";
+pub(super) const CLAIMABLE: &str = "SELECT wake_at, id, row FROM jobs
+     WHERE account = ?1 AND status = ?2 AND wake_at <= ?3 ORDER BY wake_at, id LIMIT ?4";
 
-const NEXT_DUE: &str = "SELECT min(wake_at) FROM jobs WHERE account = ?1 AND wake_at IS NOT NULL";
+const NEXT_DUE: &str =
+    "SELECT min(wake_at) FROM jobs WHERE account = ?1 AND status = ?2 AND wake_at IS NOT NULL";
+
+const LIVE: &str = "SELECT count(*) FROM jobs WHERE account = ?1 AND status = ?2 AND wake_at IS NOT NULL";
+
+/// The statuses of jobs that are not over.
+pub(super) const LIVING: [Status; 2] = [Status::Pending, Status::Processing];
 
 /// Sorts after every id: blobs compare byte by byte, then by length.
 const END: &[u8] = &[0xff; 17];
@@ -64,17 +68,32 @@ pub(super) fn jobs(db: &Connection, query: &JobQuery, limit: usize) -> rusqlite:
     Ok(jobs)
 }
 
-pub(super) fn next_due(db: &Connection, accounts: &BTreeSet<AccountName>) -> rusqlite::Result<Option<i64>> {
+pub(super) fn next_due(db: &Connection, shares: &[Share]) -> rusqlite::Result<Option<i64>> {
     let mut earliest = db.prepare_cached(NEXT_DUE)?;
     let mut next: Option<i64> = None;
-    for account in accounts {
-        let wake: Option<i64> = earliest.query_row([account.as_str()], |row| row.get(0))?;
-        next = match (next, wake) {
-            (Some(next), Some(wake)) => Some(next.min(wake)),
-            (next, wake) => next.or(wake),
-        };
+    for share in shares {
+        for status in LIVING {
+            if status == Status::Pending && share.starts == 0 {
+                continue;
+            }
+            let wanted = params![share.account.as_str(), status_code(status)];
+            let wake: Option<i64> = earliest.query_row(wanted, |row| row.get(0))?;
+            next = match (next, wake) {
+                (Some(next), Some(wake)) => Some(next.min(wake)),
+                (next, wake) => next.or(wake),
+            };
+        }
     }
     Ok(next)
+}
+
+pub(super) fn live(db: &Connection, account: &AccountName) -> rusqlite::Result<Live> {
+    let mut number = db.prepare_cached(LIVE)?;
+    let mut of = |status| number.query_row(params![account.as_str(), status_code(status)], |row| row.get(0));
+    Ok(Live {
+        pending: of(Status::Pending)?,
+        processing: of(Status::Processing)?,
+    })
 }
 
 pub(super) fn history(

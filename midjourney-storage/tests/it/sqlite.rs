@@ -63,7 +63,7 @@ async fn insert(store: &SqliteJobStore, seed: u64, count: usize) -> Vec<Job> {
 fn wish(limit: usize) -> Claim {
     Claim::new(
         WorkerId::new(NOW, &SeededEntropy::new(1)),
-        vec![AccountName::new("main")],
+        vec![AccountName::new("main").into()],
         limit,
         NOW,
         Duration::from_secs(60),
@@ -121,7 +121,7 @@ async fn all(store: &SqliteJobStore, done: &Job, asked: NewJobs) -> impl Partial
         store.counts().await.unwrap(),
         store.load(done.id).await.unwrap(),
         store.insert(asked).await.unwrap(),
-        store.next_due(&[AccountName::new("main")]).await.unwrap(),
+        store.next_due(&[AccountName::new("main").into()]).await.unwrap(),
         (images, image),
     )
 }

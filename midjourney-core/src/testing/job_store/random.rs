@@ -168,8 +168,8 @@ pub(super) async fn run(store: Arc<dyn JobStore>) {
             _ => {}
         }
         assert_eq!(
-            store.next_due(&[account()]).await.unwrap(),
-            reference.next_due(&[account()]).await.unwrap(),
+            store.next_due(&[account().into()]).await.unwrap(),
+            reference.next_due(&[account().into()]).await.unwrap(),
             "next due, round {round}"
         );
     }

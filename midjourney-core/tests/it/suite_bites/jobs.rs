@@ -11,7 +11,7 @@ use midjourney_core::{
     image::{Image, Upload},
     job::{
         AccountName, Changes, Claim, Claimed, Commit, Counts, Event, ImageQuery, Insertion, Job, JobQuery,
-        JobStore, Lease, LeaseEnd, NewJobs, Owner, Position, StoreError,
+        JobStore, Lease, LeaseEnd, Live, NewJobs, Owner, Position, Share, StoreError,
     },
     memory::MemoryJobStore,
     page::Page,
@@ -50,6 +50,7 @@ enum Fault {
     IgnoresImageOwner,
     IgnoresKeys,
     IgnoresOwner,
+    IgnoresStarts,
     IgnoresVersion,
     ImagesById,
     ImagesOldestFirst,
@@ -108,6 +109,10 @@ impl Broken {
             seen: Mutex::default(),
             silent: watch::Sender::new(0),
         }
+    }
+
+    fn all_accounts(&self) -> Vec<Share> {
+        self.seen().accounts.iter().cloned().map(Share::from).collect()
     }
 
     fn has(&self, fault: Fault) -> bool {
@@ -238,7 +243,11 @@ impl JobStore for Broken {
     async fn claim(&self, mut claim: Claim) -> Result<Vec<Claimed>, StoreError> {
         let now = claim.now;
         match self.fault {
-            Fault::IgnoresAccounts => claim.accounts = self.seen().accounts.clone(),
+            Fault::IgnoresAccounts => claim.accounts = self.all_accounts(),
+            Fault::IgnoresStarts => claim
+                .accounts
+                .iter_mut()
+                .for_each(|share| share.starts = usize::MAX),
             Fault::ClaimsEarly => claim.now = now.saturating_add(Duration::from_millis(1)),
             Fault::ClaimsOverTheLimit => claim.limit += 1,
             Fault::ClaimsNewestFirst => {
@@ -286,12 +295,16 @@ impl JobStore for Broken {
         }
     }
 
-    async fn next_due(&self, accounts: &[AccountName]) -> Result<Option<Timestamp>, StoreError> {
+    async fn live(&self, account: &AccountName) -> Result<Live, StoreError> {
+        if self.has(Fault::IgnoresStarts) {
+            return Ok(Live::default());
+        }
+        self.inner.live(account).await
+    }
+
+    async fn next_due(&self, accounts: &[Share]) -> Result<Option<Timestamp>, StoreError> {
         match self.fault {
-            Fault::IgnoresAccounts => {
-                let all = self.seen().accounts.clone();
-                self.inner.next_due(&all).await
-            }
+            Fault::IgnoresAccounts => self.inner.next_due(&self.all_accounts()).await,
             Fault::NextDueIgnoresLeases => Ok(self
                 .everything()
                 .await?
@@ -514,6 +527,10 @@ super::bites! {
     ignored_owner: IgnoresOwner => [
         list_filters_by_owner_status_and_batch,
         list_filters_and_pages_together
+    ],
+    ignored_starts: IgnoresStarts => [
+        claim_starts_no_more_than_its_share,
+        live_counts_what_is_not_over
     ],
     ignored_version: IgnoresVersion => [
         commit_on_an_old_version_is_refused,

@@ -35,7 +35,7 @@ CREATE INDEX jobs_by_status ON jobs (status, id);
 CREATE INDEX jobs_by_owner_status ON jobs (owner, status, id);
 CREATE INDEX jobs_by_batch ON jobs (batch, id) WHERE batch IS NOT NULL;
 -- Only jobs that are not over: what a start after a crash reads, however long the history is.
-CREATE INDEX jobs_by_wake ON jobs (account, wake_at, id) WHERE wake_at IS NOT NULL;
+CREATE INDEX jobs_by_wake ON jobs (account, status, wake_at, id) WHERE wake_at IS NOT NULL;
 CREATE UNIQUE INDEX jobs_by_key ON jobs (owner, idempotency_key, ordinal) WHERE idempotency_key IS NOT NULL;
 
 -- Kept by the writer in the transaction of each change: counting a million rows costs fifty pages of them.

@@ -1,0 +1,215 @@
+//! How an account is doing, as one pure function of what its calls came to.
+//!
+//! ```text
+//! Ok -> Throttled (asked to wait)          -> Ok, by itself
+//! Ok -> Down (failed too often in a row)   -> one probe at a time -> Ok
+//! Ok -> Exhausted | NeedsPerson | Blocked  -> one probe now and then -> Ok
+//! ```
+
+use std::time::Duration;
+
+use crate::{
+    clock::Timestamp,
+    job::{Failure, FailureKind},
+};
+
+/// Calls that may fail in a row before an account counts as down.
+const FAILURES_UNTIL_DOWN: u32 = 5;
+/// Between two probes of an account that is down.
+const PROBE_DOWN: Duration = Duration::from_secs(30);
+/// Between two probes of an account that a person has to see to: somebody may have done so.
+const PROBE_STUCK: Duration = Duration::from_secs(15 * 60);
+/// How long an upstream that asks to wait is left alone where it does not say.
+const PAUSE: Duration = Duration::from_secs(10);
+
+/// How an account is doing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Condition {
+    /// New work may be sent.
+    #[default]
+    Ok,
+    /// It asked to wait.
+    Throttled,
+    /// It does not answer.
+    Down,
+    /// It has no credit left.
+    Exhausted,
+    /// It needs a person: a captcha, terms to accept, a message from a moderator.
+    NeedsPerson,
+    /// It may not be used: key refused, banned, subscription ended.
+    Blocked,
+}
+
+impl Condition {
+    /// The word users see.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Throttled => "throttled",
+            Self::Down => "down",
+            Self::Exhausted => "exhausted",
+            Self::NeedsPerson => "needs_person",
+            Self::Blocked => "blocked",
+        }
+    }
+}
+
+/// What a call to the upstream came to, as far as the account is concerned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Signal {
+    /// It answered; whatever it said about the task, the account works.
+    Answered,
+    /// It failed for this reason, perhaps saying how long to wait.
+    Failed(FailureKind, Option<Duration>),
+}
+
+impl Signal {
+    /// What `failure` of one call says about the account.
+    pub const fn of(failure: &Failure, after: Option<Duration>) -> Self {
+        Self::Failed(failure.kind, after)
+    }
+}
+
+/// An account's health.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Health {
+    condition: Condition,
+    /// When it may be tried again; meaningless while it is ok.
+    retry_at: Timestamp,
+    failures: u32,
+}
+
+impl Health {
+    /// How it is doing.
+    pub const fn condition(&self) -> Condition {
+        self.condition
+    }
+
+    /// When new work may be sent: `None` at once, else not before that time, and then one piece as a probe.
+    pub fn waits_until(&self, now: Timestamp) -> Option<Timestamp> {
+        (self.condition != Condition::Ok && now < self.retry_at).then_some(self.retry_at)
+    }
+
+    /// The health once a probe has left at `now`: nobody else tries until it is known what came of it, or its time is
+    /// over.
+    pub fn probing(mut self, now: Timestamp) -> Self {
+        if self.condition != Condition::Ok {
+            self.retry_at = now.saturating_add(pause(self.condition));
+        }
+        self
+    }
+
+    /// The health after a call came to `signal` at `now`.
+    pub fn after(self, signal: Signal, now: Timestamp) -> Self {
+        let (kind, asked) = match signal {
+            Signal::Answered => return Self::default(),
+            Signal::Failed(kind, asked) => (kind, asked),
+        };
+        let stuck = |condition| Self {
+            condition,
+            retry_at: now.saturating_add(pause(condition)),
+            failures: 0,
+        };
+        match kind {
+            FailureKind::QuotaExhausted => stuck(Condition::Exhausted),
+            FailureKind::NeedsPerson => stuck(Condition::NeedsPerson),
+            FailureKind::AccountBlocked => stuck(Condition::Blocked),
+            FailureKind::RateLimited | FailureKind::QueueFull => Self {
+                condition: Condition::Throttled,
+                retry_at: now.saturating_add(asked.unwrap_or(PAUSE)),
+                failures: 0,
+            },
+            FailureKind::Transient | FailureKind::TimedOut | FailureKind::BadAnswer => {
+                let failures = self.failures.saturating_add(1);
+                if failures < FAILURES_UNTIL_DOWN {
+                    return Self { failures, ..self };
+                }
+                Self {
+                    condition: Condition::Down,
+                    retry_at: now.saturating_add(asked.unwrap_or(PROBE_DOWN)),
+                    failures,
+                }
+            }
+            // What is wrong with a prompt, a picture or our own storage says that the account answers.
+            _ => Self::default(),
+        }
+    }
+}
+
+const fn pause(condition: Condition) -> Duration {
+    match condition {
+        Condition::Ok => Duration::ZERO,
+        Condition::Throttled => PAUSE,
+        Condition::Down => PROBE_DOWN,
+        Condition::Exhausted | Condition::NeedsPerson | Condition::Blocked => PROBE_STUCK,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const fn at(seconds: i64) -> Timestamp {
+        Timestamp::from_millis(seconds * 1_000)
+    }
+
+    fn failed(kind: FailureKind) -> Signal {
+        Signal::Failed(kind, None)
+    }
+
+    #[test]
+    fn five_failures_in_a_row_open_the_circuit_and_one_probe_at_a_time_closes_it() {
+        let mut health = Health::default();
+        for second in 0..4 {
+            health = health.after(failed(FailureKind::Transient), at(second));
+            assert_eq!(health.waits_until(at(second)), None);
+        }
+        health = health.after(failed(FailureKind::TimedOut), at(4));
+        assert_eq!(health.condition(), Condition::Down);
+        assert_eq!(health.waits_until(at(5)), Some(at(34)));
+        // Then one probe; the next has to wait again.
+        assert_eq!(health.waits_until(at(34)), None);
+        health = health.probing(at(34));
+        assert_eq!(health.waits_until(at(35)), Some(at(64)));
+        assert_eq!(health.after(Signal::Answered, at(36)), Health::default());
+    }
+
+    #[test]
+    fn an_answer_in_between_starts_the_count_again() {
+        let mut health = Health::default();
+        for second in 0..40 {
+            let signal = if second % 4 == 3 {
+                failed(FailureKind::Moderated)
+            } else {
+                failed(FailureKind::Transient)
+            };
+            health = health.after(signal, at(second));
+            assert_eq!(health.condition(), Condition::Ok);
+        }
+    }
+
+    #[test]
+    fn each_failure_has_its_condition_and_its_wait() {
+        let asked = Some(Duration::from_secs(90));
+        for (signal, condition, until) in [
+            (failed(FailureKind::QuotaExhausted), Condition::Exhausted, at(900)),
+            (failed(FailureKind::NeedsPerson), Condition::NeedsPerson, at(900)),
+            (failed(FailureKind::AccountBlocked), Condition::Blocked, at(900)),
+            (failed(FailureKind::RateLimited), Condition::Throttled, at(10)),
+            (
+                Signal::Failed(FailureKind::QueueFull, asked),
+                Condition::Throttled,
+                at(90),
+            ),
+        ] {
+            let health = Health::default().after(signal, at(0));
+            assert_eq!(
+                (health.condition(), health.waits_until(at(0))),
+                (condition, Some(until))
+            );
+            assert_eq!(health.after(Signal::Answered, at(1)), Health::default());
+        }
+    }
+}
