@@ -97,7 +97,7 @@ impl Account {
 /// The accounts that this process can work for. Clones share what they learn about each other's health.
 #[derive(Clone, Debug)]
 pub struct Accounts {
-    accounts: Vec<Account>,
+    all: Vec<Account>,
     strategy: Strategy,
     learned: Arc<Mutex<Learned>>,
 }
@@ -140,7 +140,7 @@ impl Accounts {
     /// A pool that begins with `first`, which answers for all where one has to.
     pub fn pool(first: Account, strategy: Strategy) -> Self {
         Self {
-            accounts: vec![first],
+            all: vec![first],
             strategy,
             learned: Arc::default(),
         }
@@ -148,19 +148,19 @@ impl Accounts {
 
     /// The same accounts and one more. One of the same name is replaced.
     pub fn with(mut self, account: Account) -> Self {
-        self.accounts.retain(|present| present.name != account.name);
-        self.accounts.push(account);
+        self.all.retain(|present| present.name != account.name);
+        self.all.push(account);
         self
     }
 
     /// Every account, in their order.
     pub fn all(&self) -> &[Account] {
-        &self.accounts
+        &self.all
     }
 
     /// The account of this name, or `None` where this process has no such account.
     pub fn get(&self, name: &AccountName) -> Option<&Account> {
-        self.accounts.iter().find(|account| account.name == *name)
+        self.all.iter().find(|account| account.name == *name)
     }
 
     /// The upstream behind an account, or `None` where this process has no such account.
@@ -170,7 +170,7 @@ impl Accounts {
 
     /// The names of all accounts.
     pub fn names(&self) -> Vec<AccountName> {
-        self.accounts.iter().map(|account| account.name.clone()).collect()
+        self.all.iter().map(|account| account.name.clone()).collect()
     }
 
     /// How an account is doing.
@@ -190,7 +190,7 @@ impl Accounts {
     ) -> Option<&Account> {
         let mut learned = lock(&self.learned);
         let able: Vec<_> = self
-            .accounts
+            .all
             .iter()
             .zip(live)
             .filter(|(account, _)| can(account))
@@ -230,6 +230,35 @@ impl Accounts {
         Ok(most.saturating_sub(starting))
     }
 
+    /// The open account, other than `from`, that takes a job which waits at an account that takes none; `None` where no
+    /// other can.
+    pub fn elsewhere(
+        &self,
+        from: &AccountName,
+        live: &[Live],
+        now: Timestamp,
+        chance: f64,
+        can: impl Fn(&Account) -> bool,
+    ) -> Option<&Account> {
+        let open = |account: &Account| {
+            account.name != *from && self.waits_until(&account.name, now).is_none() && can(account)
+        };
+        // Asked before, since the choice itself holds the lock.
+        let able: Vec<_> = self.all.iter().map(open).collect();
+        let place = |account: &Account| self.all.iter().position(|one| one.name == account.name);
+        self.choose(live, now, chance, |account| {
+            place(account)
+                .and_then(|place| able.get(place))
+                .copied()
+                .unwrap_or(false)
+        })
+    }
+
+    /// When an account takes new work again; `None` where it takes some now.
+    pub fn waits_until(&self, name: &AccountName, now: Timestamp) -> Option<Timestamp> {
+        lock(&self.learned).waits_until(name, now)
+    }
+
     /// Notes that a job of `name` is about to be submitted.
     pub fn starting(&self, name: &AccountName, now: Timestamp) -> Starting {
         let mut learned = lock(&self.learned);
@@ -259,9 +288,10 @@ impl Accounts {
         if before == after {
             return;
         }
-        match after {
-            Condition::Ok => info!(account = %name, was = before.name(), "the account works again"),
-            _ => warn!(account = %name, condition = after.name(), "the account gets no new work for now"),
+        if after == Condition::Ok {
+            info!(account = %name, was = before.name(), "the account works again");
+        } else {
+            warn!(account = %name, condition = after.name(), "the account gets no new work for now");
         }
     }
 }

@@ -7,12 +7,15 @@ use tracing::{Instrument as _, debug, info_span, warn};
 
 use super::{EngineConfig, Parts, perform::Worker};
 use crate::{
+    accounts::Account,
     clock::Timestamp,
     error::Chain,
     id::WorkerId,
     job::{Claim, Share, Status},
 };
 
+/// How many jobs are taken from an account that takes none, to be moved.
+const MOVED_AT_ONCE: usize = 4;
 /// The longest wait between two looks at the store when nothing is known to be due: what is left of polling.
 const LONGEST_IDLE: Duration = Duration::from_secs(5);
 /// The wait after other workers took all that was due.
@@ -54,10 +57,17 @@ pub(super) async fn run(
                             };
                             for claimed in claimed {
                                 let span = info_span!("job", id = %claimed.job.id);
-                                let starting = (claimed.job.status() == Status::Pending)
-                                    .then(|| parts.accounts.starting(&claimed.job.account, now));
-                                let worker =
-                                    Worker::new(Arc::clone(&parts), config, stopping.clone(), claimed);
+                                let account = &claimed.job.account;
+                                let starts = claimed.job.status() == Status::Pending
+                                    && parts.accounts.waits_until(account, now).is_none();
+                                let starting = starts.then(|| parts.accounts.starting(account, now));
+                                let worker = Worker::new(
+                                    Arc::clone(&parts),
+                                    config,
+                                    stopping.clone(),
+                                    claimed,
+                                    starts,
+                                );
                                 let run = async move {
                                     worker.run().await;
                                     drop(starting);
@@ -119,7 +129,18 @@ async fn shares(parts: &Parts, now: Timestamp) -> (Vec<Share>, Option<Timestamp>
             Ok(starts) => starts,
             Err(until) => {
                 look = Some(look.map_or(until, |look| look.min(until)));
-                0
+                // What waits there may move to another account, a few at a time.
+                let others = parts
+                    .accounts
+                    .all()
+                    .iter()
+                    .filter(|other| other.name != account.name);
+                let open = |other: &Account| parts.accounts.waits_until(&other.name, now).is_none();
+                if others.clone().any(open) {
+                    MOVED_AT_ONCE
+                } else {
+                    0
+                }
             }
         };
         shares.push(Share {

@@ -3,16 +3,17 @@
 use std::{pin::pin, sync::Arc, time::Duration};
 
 use tokio::sync::watch;
-use tracing::{debug, error, warn};
+use tracing::{debug, error, info, warn};
 
 use super::{EngineConfig, Parts, download, effects, lease};
 use crate::{
+    accounts::Account,
     client::MidjourneyClient,
     error::{Applied, Chain},
     image::Image,
     job::{
         Claimed, Commit, Failure, FailureKind, Input, Job, JobState, Lease, LeaseEnd, Life, Moment, Nonce,
-        Phase, Resume, StoreError, Transition, UpstreamId, resume, step,
+        Phase, Resume, Status, StoreError, Transition, UpstreamId, resume, step,
     },
 };
 
@@ -26,6 +27,8 @@ pub(super) struct Worker {
     stopping: watch::Receiver<bool>,
     job: Job,
     lease: Lease,
+    /// The account takes this job, be it as a probe.
+    starting: bool,
 }
 
 /// The mark of the submit that a job waits to hear about.
@@ -53,6 +56,7 @@ impl Worker {
         config: EngineConfig,
         stopping: watch::Receiver<bool>,
         claimed: Claimed,
+        starting: bool,
     ) -> Self {
         Self {
             parts,
@@ -60,6 +64,7 @@ impl Worker {
             stopping,
             job: claimed.job,
             lease: claimed.lease,
+            starting,
         }
     }
 
@@ -70,7 +75,44 @@ impl Worker {
             error!(account = %self.job.account, "claimed a job of a foreign account");
             return;
         };
+        if self.job.status() == Status::Pending && self.parked().await {
+            return;
+        }
         while let Next::GoOn = self.advance(&client).await {}
+    }
+
+    /// Deals with a job that waits at an account which takes none: nothing was spent on it, so it may go to another
+    /// account, unless it starts from a picture that only this one has. Whether there was such a case.
+    async fn parked(&mut self) -> bool {
+        let (parts, now) = (Arc::clone(&self.parts), self.parts.clock.now());
+        if self.starting {
+            return false;
+        }
+        let Some(until) = parts.accounts.waits_until(&self.job.account, now) else {
+            return false;
+        };
+        let request = &self.job.request;
+        let mut live = Vec::new();
+        for account in parts.accounts.all() {
+            live.push(parts.jobs.live(&account.name).await.unwrap_or_default());
+        }
+        let chance = parts.entropy.chance();
+        let can = |account: &Account| request.parent.is_none() && account.client.check(request, None).is_ok();
+        let other = parts
+            .accounts
+            .elsewhere(&self.job.account, &live, now, chance, can);
+        let Some(other) = other else {
+            self.apply(Input::Deferred { until }, Vec::new()).await;
+            return true;
+        };
+        info!(from = %self.job.account, to = %other.name, "moved to an account that takes it");
+        let commit = Commit::new(&self.job, self.job.life.clone(), None, now)
+            .under(self.lease, LeaseEnd::Release)
+            .moving_to(other.name.clone());
+        if let Err(error) = parts.jobs.commit(commit).await {
+            debug!(error = %Chain(&error), "the job was not moved; it is taken up again");
+        }
+        true
     }
 
     async fn advance(&mut self, client: &Arc<dyn MidjourneyClient>) -> Next {

@@ -204,20 +204,18 @@ impl Gateway {
         if let Some(account) = accounts.choose(&live, now, chance, can) {
             return Ok((account.name.clone(), Arc::clone(&account.client)));
         }
-        match accounts.all().iter().find(|account| can(account)) {
-            Some(_) => Err(Error::new(
+        if accounts.all().iter().any(can) {
+            let full = Error::new(
                 ErrorKind::Unavailable,
                 "every account's queue is full; nothing was spent",
-            )
-            .with_retry_after(FULL)),
-            // Each refuses it; the first one's words are as good as any.
-            None => {
-                let first = accounts.all().first();
-                let refused = first.map(|account| refuse_early(&account.client, request, None));
-                refused.unwrap_or(Ok(()))?;
-                Err(Error::new(ErrorKind::Rejected, "there is no account"))
-            }
+            );
+            return Err(full.with_retry_after(FULL));
         }
+        // Each refuses it; the first one's words are as good as any.
+        if let Some(first) = accounts.all().first() {
+            refuse_early(&first.client, request, None)?;
+        }
+        Err(Error::new(ErrorKind::Rejected, "there is no account"))
     }
 
     pub(super) fn client(&self, account: &AccountName) -> Result<Arc<dyn MidjourneyClient>, Error> {

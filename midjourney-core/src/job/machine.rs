@@ -364,6 +364,11 @@ pub enum Input {
         /// The mark.
         nonce: Nonce,
     },
+    /// Its account takes no new work before then.
+    Deferred {
+        /// When to look again.
+        until: Timestamp,
+    },
     /// The upstream accepted it, or was found to have accepted it.
     Accepted {
         /// The upstream's name for it.
@@ -484,6 +489,7 @@ impl Input {
     const fn name(&self) -> &'static str {
         match self {
             Self::Start { .. } => "start",
+            Self::Deferred { .. } => "deferred",
             Self::Accepted { .. } => "accepted",
             Self::Refused(_) => "refused",
             Self::NotAccepted { .. } => "not accepted",
@@ -512,6 +518,7 @@ impl Input {
 pub fn step(life: &Life, input: Input, policy: &Policy, at: Moment) -> Result<Transition, InvalidTransition> {
     let next = Next { life, policy, at };
     match (&life.state, input) {
+        (JobState::Queued, Input::Deferred { until }) => Ok(next.deferred(until)),
         (JobState::Queued, Input::Start { nonce }) => Ok(next.start(nonce)),
         (JobState::Queued, Input::CancelRequested) | (JobState::Cancelling { .. }, Input::CancelDone) => {
             Ok(next.cancelled(None))
@@ -695,6 +702,12 @@ impl Next<'_> {
         );
         next.life.attempts = self.life.attempts;
         next.life.submits = self.life.submits.saturating_add(1);
+        next
+    }
+
+    fn deferred(&self, until: Timestamp) -> Transition {
+        let mut next = self.unchanged();
+        next.life.due = Some(until.max(self.at.now));
         next
     }
 

@@ -360,6 +360,8 @@ pub struct Commit {
     pub life: Life,
     /// What watchers are told.
     pub event: Option<EventKind>,
+    /// Another account that the job goes to; right only while it was never submitted.
+    pub account: Option<AccountName>,
     /// Pictures that this change stored. A row with the same job, kind and index is replaced.
     pub images: Vec<Image>,
     /// When.
@@ -375,6 +377,7 @@ impl Commit {
             lease: None,
             life,
             event,
+            account: None,
             images: Vec::new(),
             now,
         }
@@ -383,6 +386,12 @@ impl Commit {
     /// The same change, made under a lease.
     pub const fn under(mut self, lease: Lease, end: LeaseEnd) -> Self {
         self.lease = Some((lease, end));
+        self
+    }
+
+    /// The same change, after which the job belongs to another account.
+    pub fn moving_to(mut self, account: AccountName) -> Self {
+        self.account = Some(account);
         self
     }
 

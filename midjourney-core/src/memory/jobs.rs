@@ -284,6 +284,9 @@ impl JobStore for MemoryJobStore {
                 row.leased_until = None;
             }
             row.job.version = row.job.version.saturating_add(1);
+            if let Some(account) = commit.account {
+                row.job.account = account;
+            }
             row.job.life = commit.life;
             row.job.updated = commit.now;
             if commit.event.is_some() {

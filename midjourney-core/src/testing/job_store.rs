@@ -70,6 +70,7 @@ macro_rules! __job_store_cases {
             next_due_looks_at_its_accounts_only,
             next_due_skips_what_is_over,
             commit_returns_what_load_reads,
+            commit_can_move_a_job_to_another_account,
             commit_counts_version_and_sequence,
             commit_without_an_event_keeps_the_sequence,
             commit_on_an_old_version_is_refused,
@@ -806,6 +807,20 @@ pub async fn commit_returns_what_load_reads(store: Arc<dyn JobStore>) {
         ..new
     };
     assert_eq!(rest, old, "nothing else has changed");
+}
+
+/// A job whose account cannot take it goes to another; what it is does not change.
+pub async fn commit_can_move_a_job_to_another_account(store: Arc<dyn JobStore>) {
+    let old = given::insert_one(&store, 1).await;
+    let other = AccountName::new("other");
+    let commit = Commit::new(&old, old.life.clone(), None, at(5)).moving_to(other.clone());
+    let moved = store.commit(commit).await.unwrap();
+    assert_eq!(moved.account, other);
+    assert_eq!(store.load(old.id).await.unwrap(), Some(moved));
+    let mut wish = given::wish(10, 1_000_000);
+    assert_eq!(store.claim(wish.clone()).await.unwrap(), []);
+    wish.accounts = shares(&["other"]);
+    assert_eq!(store.claim(wish).await.unwrap().len(), 1);
 }
 
 /// Version and sequence rise by one.

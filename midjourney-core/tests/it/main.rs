@@ -7,5 +7,6 @@ mod given;
 mod memory;
 #[cfg(feature = "upstream-midjourney-proxy")]
 mod midjourney_proxy;
+mod pool;
 mod races;
 mod suite_bites;

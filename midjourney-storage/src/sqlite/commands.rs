@@ -319,6 +319,9 @@ impl Command for Change {
         let mut job = present.job.decode_with(commit.life.clone())?;
         job.version = job.version.saturating_add(1);
         job.updated = commit.now;
+        if let Some(account) = &commit.account {
+            job.account = account.clone();
+        }
         if self.event.is_some() {
             job.sequence = job.sequence.saturating_add(1);
         }
@@ -331,7 +334,7 @@ impl Command for Change {
         tx.db
             .prepare_cached(
                 "UPDATE jobs SET status = ?2, due = ?3, wake_at = ?4, lease_until = ?5, version = ?6,
-                                 sequence = ?7, updated_at = ?8, life = ?9
+                                 sequence = ?7, updated_at = ?8, life = ?9, account = ?10
                  WHERE row = ?1",
             )?
             .execute(params![
@@ -344,6 +347,7 @@ impl Command for Change {
                 int(job.sequence),
                 commit.now.as_millis(),
                 self.life,
+                job.account.as_str(),
             ])?;
         if let Some(event) = &self.event {
             let position = tx.next_position()?;

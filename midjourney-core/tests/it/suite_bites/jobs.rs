@@ -55,6 +55,7 @@ enum Fault {
     ImagesById,
     ImagesOldestFirst,
     KeepReleases,
+    KeepsAccounts,
     KeepsImagesOfRefused,
     KeysOfAllOwners,
     LeaselessCommitTakesLease,
@@ -321,6 +322,9 @@ impl JobStore for Broken {
 
     async fn commit(&self, mut commit: Commit) -> Result<Job, StoreError> {
         let id = commit.job;
+        if self.has(Fault::KeepsAccounts) {
+            commit.account = None;
+        }
         let Some(now) = self.inner.load(id).await? else {
             if self.has(Fault::CommitsWhatIsUnknown) {
                 return Err(StoreError::Stale(id));
@@ -539,6 +543,7 @@ super::bites! {
     ],
     images_by_id: ImagesById => [images_of_a_job_come_in_their_order],
     images_oldest_first: ImagesOldestFirst => [images_are_listed_newest_first],
+    kept_accounts: KeepsAccounts => [commit_can_move_a_job_to_another_account],
     keep_that_releases: KeepReleases => [a_kept_lease_still_holds_after_a_commit],
     images_of_refused_commits: KeepsImagesOfRefused => [images_of_a_refused_commit_are_not_kept],
     keys_of_all_owners: KeysOfAllOwners => [insert_takes_a_key_per_owner],

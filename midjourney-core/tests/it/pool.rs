@@ -1,0 +1,305 @@
+//! A pool of accounts: who takes what, and what happens when one cannot.
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "helpers of tests fail as tests do"
+)]
+
+use std::{sync::Arc, time::Duration};
+
+use midjourney_core::{
+    accounts::{Account, Accounts, Condition, Limits, Strategy},
+    engine::{Engine, EngineConfig, Parts},
+    error::ErrorKind,
+    gateway::{Act, Gateway, Imagine, PromptRules},
+    id::JobId,
+    image::ImageStore,
+    job::{AccountName, Action, Failure, FailureKind, ParentRef, RemoteStatus, Spent, Status},
+    testing::{FakeClient, SeededEntropy, SubmitOutcome, Trouble},
+};
+
+use crate::given::World;
+
+/// A world whose gateway has several accounts. The world's own client is not one of them.
+struct Pool {
+    world: World,
+    accounts: Accounts,
+    clients: Vec<Arc<FakeClient>>,
+}
+
+impl Pool {
+    fn new(count: usize, strategy: Strategy, limits: Limits) -> Self {
+        let clients: Vec<_> = (0..count).map(|_| Arc::new(FakeClient::new())).collect();
+        let account = |number: usize| {
+            let client: Arc<FakeClient> = Arc::clone(&clients[number]);
+            Account::new(AccountName::new(format!("account-{number}")), client).with_limits(limits)
+        };
+        let mut accounts = Accounts::pool(account(0), strategy);
+        for number in 1..count {
+            accounts = accounts.with(account(number));
+        }
+        Self {
+            world: World::new(FakeClient::new()),
+            accounts,
+            clients,
+        }
+    }
+
+    fn gateway(&self) -> Gateway {
+        let world = &self.world;
+        let images = Arc::clone(&world.images);
+        let images: Arc<dyn ImageStore> = images;
+        let parts = Parts {
+            jobs: Arc::clone(&world.jobs),
+            images,
+            accounts: self.accounts.clone(),
+            clock: Arc::new(world.clock.clone()),
+            entropy: Arc::new(SeededEntropy::new(1)),
+            policy: world.policy.clone(),
+            callback: None,
+            links: None,
+        };
+        Gateway::new(parts, PromptRules::default())
+    }
+
+    fn start(&self) -> Engine {
+        self.gateway().start_engine(EngineConfig::default())
+    }
+
+    async fn accept(&self, count: usize) -> Vec<JobId> {
+        let gateway = self.gateway();
+        let mut ids = Vec::new();
+        for number in 0..count {
+            let accepted = gateway
+                .imagine(Imagine::new(format!("fox {number}")))
+                .await
+                .unwrap();
+            ids.push(accepted.jobs[0].id);
+        }
+        ids
+    }
+
+    async fn live_until_all_over(&self, ids: &[JobId]) {
+        self.world
+            .live_until("the end of all jobs", async || {
+                let counts = self.world.jobs.counts().await.unwrap();
+                counts.pending + counts.processing == 0
+            })
+            .await;
+        for id in ids {
+            assert_eq!(self.world.job(*id).await.status(), Status::Completed);
+        }
+    }
+
+    fn paid(&self) -> Vec<usize> {
+        self.clients.iter().map(|client| client.paid()).collect()
+    }
+
+    fn condition(&self, number: usize) -> Condition {
+        self.accounts
+            .condition(&AccountName::new(format!("account-{number}")))
+    }
+}
+
+fn refused(kind: FailureKind) -> SubmitOutcome {
+    SubmitOutcome::Fail(Trouble::refused(Failure::new(kind, "as scripted")))
+}
+
+fn slots(slots: u32) -> Limits {
+    Limits {
+        slots: Some(slots),
+        queue: Some(1_000),
+        ..Limits::default()
+    }
+}
+
+#[tokio::test]
+async fn jobs_are_shared_out_and_each_is_paid_once() {
+    for strategy in [Strategy::LeastBusy, Strategy::RoundRobin] {
+        let pool = Pool::new(4, strategy, slots(3));
+        let ids = pool.accept(40).await;
+        let engine = pool.start();
+        pool.live_until_all_over(&ids).await;
+        drop(engine);
+        assert_eq!(pool.paid(), [10, 10, 10, 10], "{strategy:?}");
+    }
+}
+
+#[tokio::test]
+async fn an_account_never_runs_more_jobs_than_it_has_slots() {
+    let pool = Pool::new(1, Strategy::LeastBusy, slots(3));
+    let ids = pool.accept(20).await;
+    let engine = pool.start();
+    let name = AccountName::new("account-0");
+    let mut most = 0;
+    pool.world
+        .live_until("the end of all jobs", async || {
+            let live = pool.world.jobs.live(&name).await.unwrap();
+            most = most.max(live.processing);
+            live.pending + live.processing == 0
+        })
+        .await;
+    drop(engine);
+    assert_eq!(most, 3);
+    assert_eq!((pool.paid(), ids.len()), (vec![20], 20));
+}
+
+#[tokio::test]
+async fn a_full_pool_says_so_and_stores_nothing() {
+    let limits = Limits {
+        slots: Some(1),
+        queue: Some(2),
+        ..Limits::default()
+    };
+    let pool = Pool::new(2, Strategy::LeastBusy, limits);
+    pool.accept(6).await;
+    let error = pool
+        .gateway()
+        .imagine(Imagine::new("one more"))
+        .await
+        .unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unavailable);
+    assert!(error.retry_after().is_some());
+    assert_eq!(pool.world.jobs.counts().await.unwrap().pending, 6);
+}
+
+#[tokio::test]
+async fn what_waits_at_an_account_without_credit_goes_to_another() {
+    let pool = Pool::new(2, Strategy::RoundRobin, slots(1));
+    pool.clients[0].script_submits((0..50).map(|_| refused(FailureKind::QuotaExhausted)));
+    let ids = pool.accept(20).await;
+    let engine = pool.start();
+    pool.world
+        .live_until("the end of all jobs", async || {
+            let counts = pool.world.jobs.counts().await.unwrap();
+            counts.pending + counts.processing == 0
+        })
+        .await;
+    drop(engine);
+    assert_eq!(pool.condition(0), Condition::Exhausted);
+    // The job that found it out failed, and nothing was spent on it; every other one was paid once, elsewhere.
+    let mut completed = 0;
+    for id in &ids {
+        let job = pool.world.job(*id).await;
+        match job.status() {
+            Status::Completed => completed += 1,
+            _ => assert_eq!(job.life.failure().unwrap().kind, FailureKind::QuotaExhausted),
+        }
+    }
+    assert_eq!(pool.paid(), [0, completed]);
+    assert!(completed >= 18, "{completed} of 20");
+}
+
+#[tokio::test]
+async fn four_accounts_go_on_while_the_fifth_hangs() {
+    let pool = Pool::new(5, Strategy::LeastBusy, slots(2));
+    // Its calls never come back; each holds one of its two slots.
+    pool.clients[4].script_submits((0..50).map(|_| SubmitOutcome::HangBefore));
+    pool.accept(50).await;
+    let engine = pool.start();
+    pool.world
+        .live_until("all that can be done", async || {
+            pool.world.jobs.counts().await.unwrap().completed == 40
+        })
+        .await;
+    drop(engine);
+    assert_eq!(pool.paid(), [10, 10, 10, 10, 0]);
+    assert_eq!(
+        pool.clients[4].submits().len(),
+        2,
+        "no more than its slots are held up"
+    );
+}
+
+#[tokio::test]
+async fn a_follow_up_waits_for_its_own_account() {
+    let pool = Pool::new(2, Strategy::Priority, Limits::default());
+    let id = pool.accept(1).await[0];
+    let engine = pool.start();
+    pool.world.live_until_over(id).await;
+    let home = pool.world.job(id).await.account;
+    assert_eq!(home, AccountName::new("account-0"));
+    // The account breaks down: five calls in a row fail before anything is spent.
+    let broken = || SubmitOutcome::Fail(Trouble::passing());
+    pool.clients[0].script_submits((0..5).map(|_| broken()));
+    let reroll = pool
+        .gateway()
+        .act(Act::new(Action::Reroll).on(ParentRef::new(id, 0)))
+        .await
+        .unwrap();
+    let child = reroll.jobs[0].id;
+    pool.world
+        .live_until("the break", async || pool.condition(0) == Condition::Down)
+        .await;
+    let job = pool.world.live_until_over(child).await;
+    drop(engine);
+    assert_eq!((job.status(), job.account), (Status::Completed, home));
+    assert_eq!(pool.condition(0), Condition::Ok);
+    assert_eq!(pool.paid(), [2, 0]);
+}
+
+const JOBS: usize = 300;
+
+/// Accepted = completed + failed + cancelled + waiting, and each submit that was taken was paid once.
+#[tokio::test]
+async fn jobs_with_faults_end_in_exact_accounting() {
+    let mut pool = Pool::new(5, Strategy::LeastBusy, slots(4));
+    // Nothing shows what came of a lost answer here.
+    pool.world.policy.unknown_limit = Duration::from_secs(60);
+    for (number, client) in pool.clients.iter().enumerate() {
+        client.script_submits((0..JOBS).map(|turn| match (turn + number) % 10 {
+            1 => refused(FailureKind::Moderated),
+            3 => SubmitOutcome::Fail(Trouble::not_now(
+                Failure::new(FailureKind::QueueFull, "full"),
+                None,
+            )),
+            5 => SubmitOutcome::LostAfter,
+            7 => SubmitOutcome::LostBefore,
+            _ => SubmitOutcome::Accept,
+        }));
+        if number == 2 {
+            let refused = Failure::new(FailureKind::Moderated, "refused while drawing");
+            client.script_statuses([Ok(RemoteStatus::Failed(refused.with_spent(Spent::Yes)))]);
+        }
+    }
+    let ids = pool.accept(JOBS).await;
+    let engine = pool.start();
+    let mut looks = 0_u32;
+    pool.world
+        .live_until("the end of all jobs", async || {
+            looks += 1;
+            if !looks.is_multiple_of(50) {
+                return false;
+            }
+            let counts = pool.world.jobs.counts().await.unwrap();
+            counts.pending + counts.processing == 0
+        })
+        .await;
+    drop(engine);
+    let counts = pool.world.jobs.counts().await.unwrap();
+    assert_eq!(
+        counts.completed + counts.failed + counts.cancelled + counts.expired,
+        u64::try_from(JOBS).unwrap(),
+        "{counts:?}"
+    );
+    let paid: usize = pool.paid().iter().sum();
+    for client in &pool.clients {
+        assert!(ids.iter().all(|id| client.paid_for(*id) <= 1));
+    }
+    let mut told = 0;
+    for id in &ids {
+        let job = pool.world.job(*id).await;
+        let spent = job.life.failure().map_or(Spent::Yes, |failure| failure.spent);
+        told += usize::from(job.status() == Status::Completed || spent != Spent::No);
+    }
+    // Every job that was paid says so or says that it may have been; the others say that nothing was spent.
+    let lost_before = pool
+        .clients
+        .iter()
+        .map(|client| client.submits().len())
+        .sum::<usize>();
+    assert!(
+        paid <= told && told <= lost_before,
+        "{paid} paid, {told} told, {lost_before} sent"
+    );
+}
