@@ -3,6 +3,8 @@
 //! Each upstream is one module with its wire types private to it. All of them take the same [`Submission`] and give
 //! the same [`RemoteStatus`]; what they cannot do is refused before anything is spent.
 
+#[cfg(feature = "upstream-acedata")]
+pub mod acedata;
 #[cfg(feature = "http")]
 mod http;
 #[cfg(feature = "upstream-midjourney-proxy")]

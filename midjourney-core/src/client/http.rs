@@ -3,6 +3,12 @@
 //! A module of an upstream adds what is its own: routes and bodies, the table of what answers mean, and nothing else.
 
 mod loose;
+#[cfg(any(
+    feature = "upstream-acedata",
+    feature = "upstream-apiframe",
+    feature = "upstream-ttapi"
+))]
+pub(super) mod named;
 mod reply;
 
 use std::{fmt, sync::Arc, time::Duration};
@@ -102,7 +108,7 @@ impl Caller {
 
     /// The configured address with `route` behind its path, without query and fragment.
     pub(super) fn url(&self, route: &[&str]) -> Url {
-        let mut url = self.options.base_url.clone();
+        let mut url = self.base_url().clone();
         url.set_query(None);
         url.set_fragment(None);
         // Only URLs that cannot be a base (`data:`) have no path; those are refused when they are called.

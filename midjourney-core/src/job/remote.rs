@@ -200,6 +200,8 @@ pub struct Capabilities {
     pub seed: bool,
     /// How pictures that a request brings along are handed over.
     pub pictures: PictureForm,
+    /// How a mask is handed over.
+    pub mask: PictureForm,
 }
 
 /// How an upstream takes pictures.

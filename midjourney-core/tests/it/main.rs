@@ -1,12 +1,18 @@
 //! One binary for all integration tests of the core.
 
-mod actions;
+#[cfg(feature = "upstream-acedata")]
+mod acedata;
 mod crash;
 mod engine;
 mod given;
 mod memory;
 #[cfg(feature = "upstream-midjourney-proxy")]
 mod midjourney_proxy;
-mod pool;
 mod races;
 mod suite_bites;
+#[cfg(any(
+    feature = "upstream-acedata",
+    feature = "upstream-apiframe",
+    feature = "upstream-ttapi"
+))]
+mod upstream;
