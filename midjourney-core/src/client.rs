@@ -11,6 +11,8 @@ mod http;
 pub mod midjourney_proxy;
 #[cfg(feature = "simulator")]
 pub mod simulator;
+#[cfg(feature = "upstream-ttapi")]
+pub mod ttapi;
 
 #[cfg(feature = "http")]
 pub use http::HttpOptions;

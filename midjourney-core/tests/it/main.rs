@@ -10,6 +10,8 @@ mod memory;
 mod midjourney_proxy;
 mod races;
 mod suite_bites;
+#[cfg(feature = "upstream-ttapi")]
+mod ttapi;
 #[cfg(any(
     feature = "upstream-acedata",
     feature = "upstream-apiframe",
