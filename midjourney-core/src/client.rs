@@ -5,6 +5,8 @@
 
 #[cfg(feature = "upstream-acedata")]
 pub mod acedata;
+#[cfg(feature = "upstream-apiframe")]
+pub mod apiframe;
 #[cfg(feature = "http")]
 mod http;
 #[cfg(feature = "upstream-midjourney-proxy")]

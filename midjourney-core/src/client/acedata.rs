@@ -22,20 +22,21 @@ use self::{
     actions::Plan,
     wire::{Answer, Common, Describe, Draw, Edit, ImageId, Retrieve, Shorten},
 };
+#[cfg(feature = "testing")]
+use super::http::Reply;
 use super::http::{
-    Caller, Loose, by_status, json,
-    named::{SPEEDS, Wording, bad_callback, base64_of, callback, link_of, unsupported, with_images},
-    secrets, task_id, trouble,
+    Caller, json,
+    named::{
+        SPEEDS, Wording, bad_callback, base64_of, blended, callback, link_of, mask_of, seed, unsupported,
+        with_images,
+    },
+    secrets, task_id,
 };
 use crate::{
-    client::{
-        Callback, ClientError, HttpOptions, InputPicture, MidjourneyClient, ParentTask, Reconciliation,
-        Submission,
-    },
+    client::{Callback, ClientError, HttpOptions, MidjourneyClient, ParentTask, Reconciliation, Submission},
     image::ByteStream,
     job::{
-        Action, Capabilities, Failure, FailureKind, JobRequest, PictureForm, RemoteImage, RemoteStatus,
-        Shape, UpstreamId,
+        Action, Capabilities, Failure, JobRequest, PictureForm, RemoteImage, RemoteStatus, Shape, UpstreamId,
     },
     key::Secret,
     net::OutboundRequest,
@@ -76,6 +77,17 @@ impl AceData {
     }
 }
 
+/// What an answer with this status would mean to a submit, and to asking for the task `id`: for fuzzers.
+#[cfg(feature = "testing")]
+pub fn judge(
+    status: u16,
+    body: &[u8],
+    id: &UpstreamId,
+) -> (Result<UpstreamId, ClientError>, Result<RemoteStatus, ClientError>) {
+    let reply = Reply::bare(status, body);
+    (classify::submitted(&reply), classify::fetched(&reply, id))
+}
+
 /// The route and the body that a plan is sent with.
 fn body(submission: &Submission, plan: Plan<'_>) -> Result<(&'static str, Vec<u8>), Failure> {
     let request = &submission.request;
@@ -92,17 +104,17 @@ fn body(submission: &Submission, plan: Plan<'_>) -> Result<(&'static str, Vec<u8
         (None, Some(url)) => Ok(url.to_owned()),
         (None, None) => Err(unsupported(format!("a {} needs a picture", request.action))),
     };
-    let mask = |mask: Option<&InputPicture>| mask.map(base64_of).transpose();
     Ok(match plan {
         Plan::Generate => ("imagine", json(&generate(submission, &wording, common)?)),
         Plan::Blend(shape) => {
+            let images = blended(submission)?;
             let shape = match shape {
                 Shape::Portrait => "--ar 2:3",
                 Shape::Square => "--ar 1:1",
                 Shape::Landscape => "--ar 3:2",
             };
             let body = Draw {
-                prompt: Some(with_images(&submission.images, shape)?),
+                prompt: Some(with_images(images, shape)?),
                 ..Draw::new("generate".to_owned(), common)
             };
             ("imagine", json(&body))
@@ -118,7 +130,7 @@ fn body(submission: &Submission, plan: Plan<'_>) -> Result<(&'static str, Vec<u8
             let body = Draw {
                 prompt: Some(wording.without(&SPEEDS).into_owned()),
                 image_id: Some(image),
-                mask: mask(submission.mask.as_ref())?,
+                mask: Some(mask_of(submission)?),
                 ..Draw::new("variation_region".to_owned(), common)
             };
             ("imagine", json(&body))
@@ -128,7 +140,7 @@ fn body(submission: &Submission, plan: Plan<'_>) -> Result<(&'static str, Vec<u8
                 action: "generate",
                 image_url: picture(parents)?,
                 prompt: wording.without(&SPEEDS).into_owned(),
-                mask: mask(submission.mask.as_ref())?,
+                mask: submission.mask.as_ref().map(base64_of).transpose()?,
                 common,
             };
             ("edits", json(&body))
@@ -218,15 +230,9 @@ impl MidjourneyClient for AceData {
         let request = self.request("seed", json(&ImageId { image_id }), key.as_ref());
         let answer = self.caller.ask(request).await?;
         let secrets = secrets(key.as_ref(), None);
-        let reply = self.caller.reply(&answer, &secrets);
-        if !(200..=299).contains(&reply.status) {
-            return Err(by_status(&reply).unwrap_or_else(|| {
-                let message = "the upstream does not tell the seed at the moment";
-                trouble(FailureKind::Transient, message, &reply)
-            }));
-        }
-        let Loose(answer) = serde_json::from_slice::<Loose<Answer>>(reply.body).unwrap_or_default();
-        Ok(answer.seed.as_str().parse().ok())
+        seed(&self.caller.reply(&answer, &secrets), |answer: &Answer| {
+            &answer.seed
+        })
     }
 
     async fn reconcile(&self, _submission: &Submission) -> Result<Reconciliation, ClientError> {

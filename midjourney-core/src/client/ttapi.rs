@@ -15,17 +15,20 @@ use self::{
     actions::Plan,
     wire::{Act, Blend, Common, Describe, Imagine, Inpaint, JobId, Task},
 };
+#[cfg(feature = "testing")]
+use super::http::Reply;
 use super::http::{
-    Caller, Loose, by_status, json,
-    named::{SPEEDS, Wording, bad_callback, base64_of, callback, unsupported, with_images},
-    secrets, task_id, trouble,
+    Caller, json,
+    named::{
+        SPEEDS, Wording, bad_callback, base64_of, blended, callback, mask_of, seed, unsupported, with_images,
+    },
+    secrets, task_id,
 };
 use crate::{
     client::{Callback, ClientError, HttpOptions, MidjourneyClient, ParentTask, Reconciliation, Submission},
     image::ByteStream,
     job::{
-        Action, Capabilities, Failure, FailureKind, JobRequest, PictureForm, RemoteImage, RemoteStatus,
-        Shape, UpstreamId,
+        Action, Capabilities, Failure, JobRequest, PictureForm, RemoteImage, RemoteStatus, Shape, UpstreamId,
     },
     key::Secret,
     net::OutboundRequest,
@@ -61,6 +64,17 @@ impl TtApi {
     }
 }
 
+/// What an answer with this status would mean to a submit, and to asking for the task `id`: for fuzzers.
+#[cfg(feature = "testing")]
+pub fn judge(
+    status: u16,
+    body: &[u8],
+    id: &UpstreamId,
+) -> (Result<UpstreamId, ClientError>, Result<RemoteStatus, ClientError>) {
+    let reply = Reply::bare(status, body);
+    (classify::submitted(&reply), classify::fetched(&reply, id))
+}
+
 /// The route and the body that a plan is sent with.
 fn body(submission: &Submission, plan: Plan<'_>) -> Result<(&'static str, Vec<u8>), Failure> {
     let request = &submission.request;
@@ -91,18 +105,15 @@ fn body(submission: &Submission, plan: Plan<'_>) -> Result<(&'static str, Vec<u8
             ("action", json(&body))
         }
         Plan::Inpaint { job } => {
-            let Some(mask) = &submission.mask else {
-                return Err(unsupported("an inpaint needs a mask"));
-            };
             let body = Inpaint {
                 job_id: job,
-                mask: base64_of(mask)?,
+                mask: mask_of(submission)?,
                 prompt: wording.without(&SPEEDS).into_owned(),
             };
             ("inpaint", json(&body))
         }
         Plan::Blend(shape) => {
-            let files = submission.images.iter().map(base64_of);
+            let files = blended(submission)?.iter().map(base64_of);
             let body = Blend {
                 img_base64_array: files.collect::<Result<_, _>>()?,
                 dimensions: match shape {
@@ -169,15 +180,9 @@ impl MidjourneyClient for TtApi {
         let request = self.request("seed", json(&JobId { job_id }), key.as_ref());
         let answer = self.caller.ask(request).await?;
         let secrets = secrets(key.as_ref(), None);
-        let reply = self.caller.reply(&answer, &secrets);
-        if !(200..=299).contains(&reply.status) {
-            return Err(by_status(&reply).unwrap_or_else(|| {
-                let message = "the upstream does not tell the seed at the moment";
-                trouble(FailureKind::Transient, message, &reply)
-            }));
-        }
-        let Loose(task) = serde_json::from_slice::<Loose<Task>>(reply.body).unwrap_or_default();
-        Ok(task.data.0.seed.as_str().parse().ok())
+        seed(&self.caller.reply(&answer, &secrets), |task: &Task| {
+            &task.data.0.seed
+        })
     }
 
     async fn reconcile(&self, _submission: &Submission) -> Result<Reconciliation, ClientError> {

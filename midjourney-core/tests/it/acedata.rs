@@ -28,12 +28,7 @@ fn accepted() -> String {
 
 /// What every drawing carries that was not asked to call back.
 fn drawing(body: Value) -> Value {
-    let mut whole = json!({"split_images": true, "async": true});
-    whole
-        .as_object_mut()
-        .unwrap()
-        .extend(body.as_object().unwrap().clone());
-    whole
+    upstream::with(json!({"split_images": true, "async": true}), body)
 }
 
 async fn sends(submission: &Submission, route: &str, body: Value) {
@@ -425,8 +420,9 @@ async fn refusals_row_by_row() {
 }
 
 fn finished(response: Value) -> Value {
-    json!({"_id": "0000", "id": ID, "type": "imagine", "created_at": 1_720_364_607.967, "hold": false,
-        "image_id": "12000", "state": "finished", "request": {"action": "generate"}, "response": response})
+    let record = json!({"_id": "0000", "id": ID, "type": "imagine", "created_at": 1_720_364_607.967, "hold": false,
+        "image_id": "12000", "state": "finished", "request": {"action": "generate"}});
+    upstream::with(record, Value::from_iter([("response", response)]))
 }
 
 #[tokio::test]

@@ -2,6 +2,8 @@
 
 #[cfg(feature = "upstream-acedata")]
 mod acedata;
+#[cfg(feature = "upstream-apiframe")]
+mod apiframe;
 mod crash;
 mod engine;
 mod given;

@@ -1,7 +1,5 @@
 //! The `ttapi` client against imitations of that upstream on loopback, over real HTTP.
 
-#![expect(clippy::too_many_lines, reason = "a table is as long as the facts are many")]
-
 use midjourney_core::{
     client::{
         InputPicture, Reconciliation, Submission,
@@ -29,14 +27,13 @@ fn accepted() -> String {
 /// Checks what is sent. Drawing and actions carry the mark and ask for single pictures.
 async fn sends(submission: &Submission, route: &str, body: Value) {
     let (_, sent_to, sent) = sent(MAKE, submission, &accepted()).await;
-    let mut whole = json!({"notify_id": submission.nonce.as_str(), "getUImages": true});
-    if !matches!(route, "POST /imagine" | "POST /action") {
-        whole = json!({});
-    }
-    whole
-        .as_object_mut()
-        .unwrap()
-        .extend(body.as_object().unwrap().clone());
+    let marked = match route {
+        "POST /imagine" | "POST /action" => {
+            json!({"notify_id": submission.nonce.as_str(), "getUImages": true})
+        }
+        _ => json!({}),
+    };
+    let whole = upstream::with(marked, body);
     assert_eq!(
         (sent_to.as_str(), sent),
         (route, whole),
@@ -309,12 +306,9 @@ async fn refusals_row_by_row() {
 }
 
 fn task(status: &str, data: Value) -> Value {
-    let mut task = json!({"status": status, "jobId": ID, "message": "success", "data": {"jobId": ID, "actions": "imagine"}});
-    task["data"]
-        .as_object_mut()
-        .unwrap()
-        .extend(data.as_object().unwrap().clone());
-    task
+    let data = upstream::with(json!({"jobId": ID, "actions": "imagine"}), data);
+    let task = json!({"status": status, "jobId": ID, "message": "success"});
+    upstream::with(task, Value::from_iter([("data", data)]))
 }
 
 #[tokio::test]

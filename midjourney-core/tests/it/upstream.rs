@@ -115,6 +115,14 @@ pub(crate) fn hooked(submission: Submission) -> (Submission, String) {
     (submission.with_callback(Some(hook)), address)
 }
 
+/// `base` with the fields of `more`.
+pub(crate) fn with(mut base: Value, more: Value) -> Value {
+    if let (Some(base), Value::Object(more)) = (base.as_object_mut(), more) {
+        base.extend(more);
+    }
+    base
+}
+
 /// A finished task that did `action` to `prompt` and offers `offers`.
 pub(crate) fn parent(action: Action, prompt: &str, offers: &[&str]) -> ParentTask {
     let offers = offers.iter().map(|id| RemoteAction::new(*id, "")).collect();
@@ -279,7 +287,7 @@ fn bad_bodies() -> Vec<Vec<u8>> {
 pub(crate) async fn bad_bodies_give_typed_errors(make: Make) {
     assert!(bad_bodies().len() >= 50);
     for body in bad_bodies() {
-        let shown = String::from_utf8_lossy(&body[..body.len().min(60)]).into_owned();
+        let shown = String::from_utf8_lossy(body.get(..60).unwrap_or(&body)).into_owned();
         let error = submit_to(make, 200, &body).await.unwrap_err();
         assert_eq!(
             (error.applied, error.failure.spent),
@@ -287,7 +295,7 @@ pub(crate) async fn bad_bodies_give_typed_errors(make: Make) {
             "{shown}: {error:?}"
         );
         assert!(Chain(&error).to_string().len() <= 2_300, "{shown}");
-        let error = status_at(make, 200, &body).await.expect_err(&shown);
+        let error = status_at(make, 200, &body).await.unwrap_err();
         assert_eq!(
             (error.failure.kind, error.retry),
             (FailureKind::BadAnswer, true),

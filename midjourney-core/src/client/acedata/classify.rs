@@ -8,9 +8,12 @@ use crate::{
     client::{
         ClientError,
         http::{
-            Loose, Reply, Text, by_status, garbled, mask,
-            named::{failed, is_grid, link, links, meaning, offers, pictures, progress, texts, unworked},
-            task_id, trouble,
+            Reply, Text, by_status, mask,
+            named::{
+                failed, is_grid, link, links, meaning, offers, pictures, progress, read, texts, told,
+                unexplained, unreadable,
+            },
+            task_id,
         },
     },
     job::{Failure, FailureKind, RemoteResult, RemoteStatus, Spent, UpstreamId},
@@ -18,22 +21,11 @@ use crate::{
 
 /// What the answer to a submit means.
 pub(super) fn submitted(reply: &Reply<'_>) -> Result<UpstreamId, ClientError> {
-    let parsed = serde_json::from_slice::<Loose<Answer>>(reply.body).ok();
-    let answer = parsed.map(|Loose(answer)| answer).unwrap_or_default();
+    let answer: Answer = read(reply);
     match reply.status {
         200..=299 => accepted(&answer, reply),
-        400..=499 => Err(refusal(&answer, reply)
-            .or_else(|| unworked(reply))
-            .unwrap_or_else(|| {
-                garbled(
-                    reply,
-                    "the upstream's answer does not say whether it took the task",
-                )
-            })),
-        _ => {
-            Err(unworked(reply)
-                .unwrap_or_else(|| garbled(reply, "the upstream failed while it took the task")))
-        }
+        400..=499 => Err(refusal(&answer, reply).unwrap_or_else(|| unexplained(reply))),
+        _ => Err(unexplained(reply)),
     }
 }
 
@@ -46,12 +38,11 @@ fn accepted(answer: &Answer, reply: &Reply<'_>) -> Result<UpstreamId, ClientErro
         return Ok(id);
     }
     if answer.succeeded() == Some(false) {
-        let refused = refusal(answer, reply).filter(|error| !error.retry);
-        return Err(refused.unwrap_or_else(|| garbled(reply, "the upstream failed while it took the task")));
+        return Err(refusal(answer, reply).unwrap_or_else(|| unexplained(reply)));
     }
     let texts = said(answer, reply.secrets);
     if texts.is_empty() {
-        return Err(garbled(reply, "the upstream's answer could not be understood"));
+        return Err(unexplained(reply));
     }
     Ok(packed::write(&texts))
 }
@@ -67,29 +58,25 @@ fn said(answer: &Answer, secrets: &[&str]) -> Vec<String> {
 fn refusal(answer: &Answer, reply: &Reply<'_>) -> Option<ClientError> {
     let code = answer.error.0.code.as_str();
     let words = answer.words();
-    if reply.status == 429 {
-        return by_status(reply);
-    }
-    // Breakdowns and too many requests mean "surely not" under their own status only.
-    let named = !matches!(code, "" | "api_error" | "too_many_requests");
-    let refusing = matches!(reply.status, 401 | 403)
-        || (reply.status == 400 && !words.is_empty() && code != "api_error");
-    if !(refusing || (named && known(code).is_some() && reply.status < 500)) {
-        return None;
-    }
-    let (kind, message) = known(code)
-        .filter(|(kind, _)| *kind != FailureKind::InvalidPrompt)
-        .or_else(|| moderated(code, words))
-        .or_else(|| meaning(words))
-        .or_else(|| known(code))
-        .unwrap_or(if matches!(reply.status, 401 | 403) {
-            (FailureKind::AccountBlocked, "the upstream refused the key")
-        } else {
-            (
-                FailureKind::InvalidPrompt,
-                "the upstream does not accept the request",
-            )
-        });
+    let of_the_prompt = || {
+        let known = moderated(code, words).or_else(|| meaning(words));
+        known.unwrap_or((
+            FailureKind::InvalidPrompt,
+            "the upstream does not accept the request",
+        ))
+    };
+    let (kind, message) = match (reply.status, code) {
+        (429, _) => return by_status(reply),
+        (401 | 403, _) => known(code).or_else(|| moderated(code, words)).unwrap_or((
+            FailureKind::AccountBlocked,
+            "the upstream refused the key; check it",
+        )),
+        // Those two surely mean "not taken" under their own status only.
+        (_, "api_error" | "too_many_requests") => return None,
+        (_, "bad_request") => of_the_prompt(),
+        (400, _) if known(code).is_none() && !words.is_empty() => of_the_prompt(),
+        _ => known(code)?,
+    };
     let mut error = ClientError::refused(Failure::new(kind, message)).with_source(reply.said());
     if !words.is_empty() {
         error.failure = error.failure.with_upstream_text(&reply.text(words));
@@ -99,26 +86,18 @@ fn refusal(answer: &Answer, reply: &Reply<'_>) -> Option<ClientError> {
 
 /// What a code means.
 fn known(code: &str) -> Option<(FailureKind, &'static str)> {
+    use FailureKind as K;
     Some(match code {
-        "bad_request" => (
-            FailureKind::InvalidPrompt,
-            "the upstream does not accept the request",
-        ),
-        "api_not_implemented" => (FailureKind::Unsupported, "the upstream does not do this"),
-        "token_mismatched" | "invalid_token" => (
-            FailureKind::AccountBlocked,
-            "the upstream refused the key; check it",
-        ),
-        "disabled" => (
-            FailureKind::AccountBlocked,
-            "the account at the upstream is disabled",
-        ),
+        "bad_request" => (K::InvalidPrompt, "the upstream does not accept the request"),
+        "api_not_implemented" => (K::Unsupported, "the upstream does not do this"),
+        "token_mismatched" | "invalid_token" => (K::AccountBlocked, "the upstream refused the key; check it"),
+        "disabled" => (K::AccountBlocked, "the account at the upstream is disabled"),
         "used_up" => (
-            FailureKind::QuotaExhausted,
+            K::QuotaExhausted,
             "the account at the upstream has no credit left",
         ),
-        "too_many_requests" => (FailureKind::RateLimited, "too many requests at the upstream"),
-        "api_error" => (FailureKind::Transient, "the upstream broke down"),
+        "too_many_requests" => (K::RateLimited, "too many requests at the upstream"),
+        "api_error" => (K::Transient, "the upstream broke down"),
         _ => return None,
     })
 }
@@ -131,32 +110,16 @@ fn moderated(code: &str, words: &str) -> Option<(FailureKind, &'static str)> {
 
 /// What the answer to asking for the task `id` means.
 pub(super) fn fetched(reply: &Reply<'_>, id: &UpstreamId) -> Result<RemoteStatus, ClientError> {
-    match reply.status {
-        200..=299 => {}
-        404 | 410 => return Ok(RemoteStatus::Missing),
-        500..=599 => {
-            let message = "the upstream failed while telling about the task";
-            return Err(trouble(FailureKind::Transient, message, reply));
-        }
-        _ => {
-            return Err(by_status(reply).unwrap_or_else(|| {
-                let message = "the upstream does not tell about the task";
-                trouble(FailureKind::BadAnswer, message, reply)
-            }));
-        }
-    }
-    let unreadable = || {
-        let message = "the upstream's answer could not be understood";
-        trouble(FailureKind::BadAnswer, message, reply)
+    let Some(record) = told::<Record>(reply)? else {
+        return Ok(RemoteStatus::Missing);
     };
-    let Loose(record) = serde_json::from_slice::<Loose<Record>>(reply.body).map_err(|_| unreadable())?;
     let response = &record.response.0;
     // Another task's pictures must never become this job's.
     let names = [record.id.as_str(), response.task_id.as_str()];
     if names.iter().all(|name| name.is_empty())
         || names.iter().any(|name| !name.is_empty() && *name != id.as_str())
     {
-        return Err(unreadable());
+        return Err(unreadable(reply));
     }
     Ok(status_of(&record, reply.secrets))
 }
@@ -164,14 +127,14 @@ pub(super) fn fetched(reply: &Reply<'_>, id: &UpstreamId) -> Result<RemoteStatus
 /// What a record says. `state` may be missing; then `success` of the answer in it decides (source: the MCP server).
 fn status_of(record: &Record, secrets: &[&str]) -> RemoteStatus {
     let response = &record.response.0;
-    let told = || answered(response, record.request.0.action.as_str(), secrets);
+    let answered = || answered(response, record.request.0.action.as_str(), secrets);
     let running = || RemoteStatus::Running {
         progress: progress(&response.progress),
     };
     match record.state.as_str().to_ascii_lowercase().as_str() {
         "pending" => RemoteStatus::Waiting,
         "failed" => RemoteStatus::Failed(failure(response, secrets)),
-        "finished" | "" => match told() {
+        "finished" | "" => match answered() {
             RemoteStatus::Succeeded(result) => {
                 let handle = result.handle.clone().or_else(|| handle(&record.image_id));
                 RemoteStatus::Succeeded(result.with_handle(handle))

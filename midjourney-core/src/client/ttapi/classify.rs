@@ -9,9 +9,12 @@ use crate::{
     client::{
         ClientError,
         http::{
-            Loose, Reply, by_status, garbled, mask,
-            named::{failed, is_grid, link, links, meaning, offers, pictures, progress, texts, unworked},
-            task_id, trouble,
+            Reply, by_status, garbled, mask,
+            named::{
+                failed, is_grid, link, links, meaning, offers, pictures, progress, read, texts, told,
+                unexplained, unreadable,
+            },
+            task_id,
         },
     },
     job::{Failure, FailureKind, RemoteResult, RemoteStatus, UpstreamId},
@@ -19,39 +22,18 @@ use crate::{
 
 /// What the answer to a submit means.
 pub(super) fn submitted(reply: &Reply<'_>) -> Result<UpstreamId, ClientError> {
-    let parsed = serde_json::from_slice::<Loose<Task>>(reply.body).ok();
-    let answer = parsed.map(|Loose(answer)| answer).unwrap_or_default();
+    let answer: Task = read(reply);
     let id = task_id(answer.id());
     let status = answer.status.as_str().to_ascii_uppercase();
-    match reply.status {
-        200..=299 => match (status.as_str(), id) {
-            ("SUCCESS", Some(id)) => Ok(id),
-            ("SUCCESS", None) => Err(garbled(
-                reply,
-                "the upstream accepted the task but did not name it",
-            )),
-            // A task that has failed already tells why when it is asked for.
-            ("FAILED", Some(id)) => Ok(id),
-            ("FAILED", None) => Err(refusal(&answer, reply)
-                .unwrap_or_else(|| garbled(reply, "the upstream failed while it took the task"))),
-            _ => Err(garbled(reply, "the upstream's answer could not be understood")),
-        },
-        400..=499 if status == "SUCCESS" => {
-            Err(garbled(reply, "the upstream both refused and accepted the task"))
-        }
-        400..=499 => Err(refusal(&answer, reply)
+    match (reply.status, status.as_str(), id) {
+        // A task that has failed already tells why when it is asked for.
+        (200..=299, "SUCCESS" | "FAILED", Some(id)) => Ok(id),
+        (200..=299, "FAILED", None) => Err(refusal(&answer, reply).unwrap_or_else(|| unexplained(reply))),
+        (400..=499, "SUCCESS", _) => Err(garbled(reply, "the upstream both refused and accepted the task")),
+        (400..=499, ..) => Err(refusal(&answer, reply)
             .or_else(|| by_status(reply))
-            .or_else(|| unworked(reply))
-            .unwrap_or_else(|| {
-                garbled(
-                    reply,
-                    "the upstream's answer does not say whether it took the task",
-                )
-            })),
-        _ => {
-            Err(unworked(reply)
-                .unwrap_or_else(|| garbled(reply, "the upstream failed while it took the task")))
-        }
+            .unwrap_or_else(|| unexplained(reply))),
+        _ => Err(unexplained(reply)),
     }
 }
 
@@ -66,31 +48,15 @@ fn refusal(answer: &Task, reply: &Reply<'_>) -> Option<ClientError> {
 
 /// What the answer to fetching the task `id` means.
 pub(super) fn fetched(reply: &Reply<'_>, id: &UpstreamId) -> Result<RemoteStatus, ClientError> {
-    match reply.status {
-        200..=299 => {}
-        404 | 410 => return Ok(RemoteStatus::Missing),
-        500..=599 => {
-            let message = "the upstream failed while telling about the task";
-            return Err(trouble(FailureKind::Transient, message, reply));
-        }
-        _ => {
-            return Err(by_status(reply).unwrap_or_else(|| {
-                let message = "the upstream does not tell about the task";
-                trouble(FailureKind::BadAnswer, message, reply)
-            }));
-        }
-    }
-    let unreadable = || {
-        let message = "the upstream's answer could not be understood";
-        trouble(FailureKind::BadAnswer, message, reply)
+    let Some(task) = told::<Task>(reply)? else {
+        return Ok(RemoteStatus::Missing);
     };
-    let Loose(task) = serde_json::from_slice::<Loose<Task>>(reply.body).map_err(|_| unreadable())?;
     // Another task's pictures must never become this job's; and a failure that names no task may be the question's own.
     let names = [task.job_id.as_str(), task.data.0.job_id.as_str()];
     if names.iter().all(|name| name.is_empty())
         || names.iter().any(|name| !name.is_empty() && *name != id.as_str())
     {
-        return Err(unreadable());
+        return Err(unreadable(reply));
     }
     Ok(status_of(&task, reply.secrets))
 }

@@ -3,12 +3,10 @@
 use std::borrow::Cow;
 
 use crate::{
-    client::{InputPicture, ParentTask},
-    job::{Failure, FailureKind, JobRequest},
+    client::ParentTask,
+    job::JobRequest,
     prompt::{CheckOptions, ExpandedPrompt, Place, RenderPlan, Speed, Table, check},
 };
-
-use base64::{Engine as _, engine::general_purpose::STANDARD};
 
 /// A canonical prompt, taken apart where the built-in table understands it. One that only an operator's table does
 /// goes to the upstream as it is.
@@ -59,32 +57,6 @@ pub(in crate::client) fn has_own_prompt(request: &JobRequest, parent: &ParentTas
     !request.prompt.is_empty() && request.prompt != parent.prompt
 }
 
-/// Where the upstream can get `picture`.
-pub(in crate::client) fn link_of(picture: &InputPicture) -> Result<&str, Failure> {
-    picture.url.as_deref().ok_or_else(|| {
-        let message = "this upstream takes pictures as links only; give a link to the picture";
-        Failure::new(FailureKind::Unsupported, message)
-    })
-}
-
-/// The bytes of `picture` in base64, without a data URL's head.
-pub(in crate::client) fn base64_of(picture: &InputPicture) -> Result<String, Failure> {
-    match &picture.file {
-        Some((bytes, _)) => Ok(STANDARD.encode(bytes)),
-        None => Err(Failure::new(
-            FailureKind::Unsupported,
-            "this upstream takes this picture as a file only; upload it",
-        )),
-    }
-}
-
-/// The links of `images` before `text`, where Midjourney reads image prompts.
-pub(in crate::client) fn with_images(images: &[InputPicture], text: &str) -> Result<String, Failure> {
-    let mut words = images.iter().map(link_of).collect::<Result<Vec<_>, _>>()?;
-    words.extend(Some(text).filter(|text| !text.is_empty()));
-    Ok(words.join(" "))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -100,19 +72,5 @@ mod tests {
         let odd = Wording::of("a fox --operators-own 3 --relax");
         assert_eq!((odd.speed(), odd.read().is_some()), (None, false));
         assert_eq!(odd.without(&SPEEDS), "a fox --operators-own 3 --relax");
-    }
-
-    #[test]
-    fn image_prompts_come_first() {
-        let images = [
-            InputPicture::at("https://a/1.png"),
-            InputPicture::at("https://a/2.png"),
-        ];
-        assert_eq!(
-            with_images(&images, "a fox").unwrap(),
-            "https://a/1.png https://a/2.png a fox"
-        );
-        assert_eq!(with_images(&[], "a fox").unwrap(), "a fox");
-        assert!(with_images(&[InputPicture::default()], "a fox").is_err());
     }
 }
