@@ -6,10 +6,14 @@
 use std::sync::{Arc, LazyLock};
 
 use midjourney_core::{
-    client::{HttpOptions, MidjourneyClient as _, midjourney_proxy::MidjourneyProxy},
+    client::{
+        ClientError, HttpOptions, MidjourneyClient, acedata, apiframe, midjourney_proxy::MidjourneyProxy,
+        ttapi,
+    },
     clock::{SystemClock, Timestamp},
     config::Config,
-    job::IdempotencyKey,
+    error::Applied,
+    job::{IdempotencyKey, RemoteStatus, UpstreamId},
     key::KeyName,
     memory::MemoryKeys,
     net::{Outbound, OutboundOptions},
@@ -77,24 +81,81 @@ pub fn config(data: &[u8]) {
     }
 }
 
-/// Any bytes as an upstream's callback.
+/// Any bytes as a callback of midjourney-proxy.
 pub fn callback(data: &[u8]) {
-    static CLIENT: LazyLock<Option<MidjourneyProxy>> = LazyLock::new(client);
+    static CLIENT: LazyLock<Option<MidjourneyProxy>> = LazyLock::new(|| options().map(MidjourneyProxy::new));
     if let Some(client) = &*CLIENT {
         drop(client.parse_callback(data));
     }
 }
 
-fn client() -> Option<MidjourneyProxy> {
+/// Any bytes as an answer or a callback of `acedata`.
+///
+/// # Panics
+/// Where an answer counts as what it cannot be.
+pub fn acedata(data: &[u8]) {
+    static CLIENT: LazyLock<Option<acedata::AceData>> =
+        LazyLock::new(|| options().map(acedata::AceData::new));
+    upstream(CLIENT.as_ref(), acedata::judge, data);
+}
+
+/// Any bytes as an answer or a callback of `apiframe`.
+///
+/// # Panics
+/// Where an answer counts as what it cannot be.
+pub fn apiframe(data: &[u8]) {
+    static CLIENT: LazyLock<Option<apiframe::ApiFrame>> =
+        LazyLock::new(|| options().map(apiframe::ApiFrame::new));
+    upstream(CLIENT.as_ref(), apiframe::judge, data);
+}
+
+/// Any bytes as an answer or a callback of `ttapi`.
+///
+/// # Panics
+/// Where an answer counts as what it cannot be.
+pub fn ttapi(data: &[u8]) {
+    static CLIENT: LazyLock<Option<ttapi::TtApi>> = LazyLock::new(|| options().map(ttapi::TtApi::new));
+    upstream(CLIENT.as_ref(), ttapi::judge, data);
+}
+
+/// What an answer means to a submit and to a question.
+type Judge =
+    fn(u16, &[u8], &UpstreamId) -> (Result<UpstreamId, ClientError>, Result<RemoteStatus, ClientError>);
+
+/// `data` is a body, under each status that is read in a way of its own.
+fn upstream(client: Option<&impl MidjourneyClient>, judge: Judge, data: &[u8]) {
+    let id = UpstreamId::new("aaaa");
+    for status in [200, 302, 307, 400, 401, 403, 404, 408, 429, 500, 503] {
+        let (submitted, told) = judge(status, data, &id);
+        match submitted {
+            Ok(id) => {
+                assert!(status < 300, "a refusal counts as accepted");
+                assert!(!id.as_str().is_empty(), "an accepted task has no name");
+            }
+            Err(error) => assert!(
+                status < 500 || error.applied == Applied::Maybe,
+                "a breakdown counts as a refusal"
+            ),
+        }
+        if let Ok(RemoteStatus::Succeeded(result)) = told {
+            assert!(status < 300 && !result.is_empty(), "nothing counts as a result");
+            assert!(result.images.len() <= 5, "results are not bounded");
+        }
+    }
+    if let Some(client) = client {
+        drop(client.parse_callback(data));
+    }
+}
+
+fn options() -> Option<HttpOptions> {
     let outbound = Outbound::new(OutboundOptions::default()).ok()?;
     let base_url = "https://gateway.invalid".parse().ok()?;
     let keys = Arc::new(MemoryKeys::new());
-    let options = HttpOptions::new(
+    Some(HttpOptions::new(
         base_url,
         KeyName::new("midjourney"),
         keys,
         Arc::new(SystemClock),
         outbound,
-    );
-    Some(MidjourneyProxy::new(options))
+    ))
 }

@@ -32,3 +32,18 @@ fn configurations() {
 fn callbacks() {
     replay("callback", midjourney_fuzz::callback);
 }
+
+#[test]
+fn acedata() {
+    replay("acedata", midjourney_fuzz::acedata);
+}
+
+#[test]
+fn apiframe() {
+    replay("apiframe", midjourney_fuzz::apiframe);
+}
+
+#[test]
+fn ttapi() {
+    replay("ttapi", midjourney_fuzz::ttapi);
+}
