@@ -27,8 +27,11 @@ use super::http::Reply;
 use super::http::{
     Caller, json,
     named::{
-        SPEEDS, Wording, bad_callback, base64_of, blended, callback, link_of, mask_of, seed, unsupported,
-        with_images,
+        allowed::unsupported,
+        answer::seed,
+        given::{base64_of, blended, link_of, mask_of, with_images},
+        task::{bad_callback, callback},
+        wording::{SPEEDS, Wording},
     },
     secrets, task_id,
 };

@@ -22,7 +22,13 @@ use self::{
 use super::http::Reply;
 use super::http::{
     Caller, json,
-    named::{Wording, bad_callback, blended, callback, link_of, mask_of, seed, unsupported, with_images},
+    named::{
+        allowed::unsupported,
+        answer::seed,
+        given::{blended, link_of, mask_of, with_images},
+        task::{bad_callback, callback},
+        wording::{SPEEDS, Wording},
+    },
     secrets, task_id,
 };
 use crate::{
@@ -35,9 +41,6 @@ use crate::{
 
 /// Where the upstream is (source: its packages). Newer documentation says `https://api.apiframe.ai/pro`.
 pub const DEFAULT_BASE_URL: &str = "https://api.apiframe.pro";
-
-/// What goes beside the text: the speed, and the form, whose field is 1:1 where it is left out.
-const FIELDS: [&str; 4] = ["aspect", "fast", "relax", "turbo"];
 
 /// The upstream `apiframe`.
 #[derive(Clone, Debug)]
@@ -84,7 +87,8 @@ fn body(submission: &Submission, plan: &Plan<'_>) -> Result<Vec<u8>, Failure> {
         webhook_url: hook.map(Secret::expose),
         webhook_secret: answer_with.as_ref().map(Secret::expose),
     };
-    let text = wording.without(&FIELDS);
+    // The form goes beside the text as well: its field is 1:1 where it is left out.
+    let text = wording.without(&[&SPEEDS[..], &["aspect"]].concat());
     let prompt = Some(text.as_ref()).filter(|text| !text.is_empty());
     let aspect = wording.read().and_then(|read| read.params().aspect());
     let aspect_ratio = aspect.map(|aspect| aspect.to_string());

@@ -20,7 +20,11 @@ use super::http::Reply;
 use super::http::{
     Caller, json,
     named::{
-        SPEEDS, Wording, bad_callback, base64_of, blended, callback, mask_of, seed, unsupported, with_images,
+        allowed::unsupported,
+        answer::seed,
+        given::{base64_of, blended, mask_of, with_images},
+        task::{bad_callback, callback},
+        wording::{SPEEDS, Wording},
     },
     secrets, task_id,
 };

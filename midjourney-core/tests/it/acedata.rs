@@ -387,6 +387,12 @@ async fn refusals_row_by_row() {
             (403, say("moderation", "x"), K::Moderated, Refused),
             (403, say("forbidden", "content moderation"), K::Moderated, Refused),
             (403, say("other", "x"), K::AccountBlocked, Refused),
+            (
+                403,
+                say("other", "[Banned prompt detected] x"),
+                K::Moderated,
+                Refused,
+            ),
             (429, say("too_many_requests", "x"), K::RateLimited, NotNow),
             (429, String::new(), K::RateLimited, NotNow),
             (404, "<html>".to_owned(), K::Unsupported, Refused),

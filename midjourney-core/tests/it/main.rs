@@ -4,12 +4,14 @@
 mod acedata;
 #[cfg(feature = "upstream-apiframe")]
 mod apiframe;
+mod actions;
 mod crash;
 mod engine;
 mod given;
 mod memory;
 #[cfg(feature = "upstream-midjourney-proxy")]
 mod midjourney_proxy;
+mod pool;
 mod races;
 mod suite_bites;
 #[cfg(feature = "upstream-ttapi")]

@@ -10,8 +10,10 @@ use crate::{
         http::{
             Reply, Text, by_status, mask,
             named::{
-                failed, is_grid, link, links, meaning, offers, pictures, progress, read, texts, told,
-                unexplained, unreadable,
+                answer::{read, told, unexplained, unreadable},
+                offered::{is_grid, offers},
+                says::{failed, meaning},
+                task::{link, links, pictures, progress, texts},
             },
             task_id,
         },
@@ -67,10 +69,13 @@ fn refusal(answer: &Answer, reply: &Reply<'_>) -> Option<ClientError> {
     };
     let (kind, message) = match (reply.status, code) {
         (429, _) => return by_status(reply),
-        (401 | 403, _) => known(code).or_else(|| moderated(code, words)).unwrap_or((
-            FailureKind::AccountBlocked,
-            "the upstream refused the key; check it",
-        )),
+        (401 | 403, _) => known(code)
+            .or_else(|| moderated(code, words))
+            .or_else(|| meaning(words))
+            .unwrap_or((
+                FailureKind::AccountBlocked,
+                "the upstream refused the key; check it",
+            )),
         // Those two surely mean "not taken" under their own status only.
         (_, "api_error" | "too_many_requests") => return None,
         (_, "bad_request") => of_the_prompt(),

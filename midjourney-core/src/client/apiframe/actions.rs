@@ -3,7 +3,10 @@
 use crate::{
     client::{
         ParentTask,
-        http::named::{Wording, allowed, has_own_prompt, start, unsupported},
+        http::named::{
+            allowed::{allowed, start, unsupported},
+            wording::{Wording, has_own_prompt},
+        },
     },
     job::{Action, Direction, Failure, JobRequest, Need, Shape, Strength, UpscaleMode, Zoom},
 };

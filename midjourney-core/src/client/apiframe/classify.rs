@@ -10,7 +10,9 @@ use crate::{
         http::{
             Reply, Text, by_status, garbled, mask,
             named::{
-                failed, link, links, meaning, pictures, progress, read, texts, told, unexplained, unreadable,
+                answer::{read, told, unexplained, unreadable},
+                says::{failed, meaning},
+                task::{link, links, pictures, progress, texts},
             },
             task_id,
         },

@@ -6,7 +6,11 @@
 use crate::{
     client::{
         ParentTask,
-        http::named::{Name, allowed, has_own_prompt, pick, start, unsupported},
+        http::named::{
+            allowed::{allowed, start, unsupported},
+            offered::{Name, pick},
+            wording::has_own_prompt,
+        },
     },
     job::{Action, Direction, Failure, JobRequest, Need, Shape, Strength, UpscaleMode, Zoom},
 };

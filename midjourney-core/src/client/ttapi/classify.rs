@@ -11,8 +11,10 @@ use crate::{
         http::{
             Reply, by_status, garbled, mask,
             named::{
-                failed, is_grid, link, links, meaning, offers, pictures, progress, read, texts, told,
-                unexplained, unreadable,
+                answer::{read, told, unexplained, unreadable},
+                offered::{is_grid, offers},
+                says::{failed, meaning},
+                task::{link, links, pictures, progress, texts},
             },
             task_id,
         },

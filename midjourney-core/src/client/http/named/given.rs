@@ -2,7 +2,7 @@
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 
-use super::unsupported;
+use super::allowed::unsupported;
 use crate::{
     client::{InputPicture, Submission},
     job::Failure,

@@ -8,7 +8,7 @@ use crate::{
         http::{List, Loose, Text, mask},
     },
     image::ImageKind,
-    job::{Failure, FailureKind, RemoteAction, RemoteImage},
+    job::{Failure, FailureKind, RemoteImage},
 };
 
 /// The longest callback that is read, in bytes.
@@ -16,9 +16,6 @@ const MAX_CALLBACK: usize = 1024 * 1024;
 
 /// The longest address of a picture.
 const MAX_URL: usize = 4_096;
-
-/// The longest name of an action.
-const MAX_NAME: usize = 64;
 
 /// The longest text of a result, in bytes.
 const MAX_TEXT: usize = 2_000;
@@ -76,25 +73,6 @@ pub(in crate::client) fn pictures(
     let singles = parts.into_iter().zip(1..).map(|(url, index)| single(url, index));
     let grid = whole.map(|url| RemoteImage::new(url, ImageKind::Grid, 0));
     singles.chain(grid).collect()
-}
-
-/// What a task offers, where it says so by plain names.
-pub(in crate::client) fn offers(names: &List<Text>) -> Vec<RemoteAction> {
-    let fits = |name: &&str| {
-        (1..=MAX_NAME).contains(&name.len()) && !name.contains(|c: char| c.is_control() || c.is_whitespace())
-    };
-    let names = names.0.iter().map(Text::as_str).filter(fits);
-    names.map(|name| RemoteAction::new(name, "")).collect()
-}
-
-/// Whether `offers` name one of four pictures: a `stem` with its number.
-pub(in crate::client) fn is_grid(offers: &[RemoteAction], stems: &[&str]) -> bool {
-    let numbered = |id: &str| {
-        stems
-            .iter()
-            .any(|stem| matches!(id.strip_prefix(stem), Some("1" | "2" | "3" | "4")))
-    };
-    offers.iter().any(|offer| numbered(&offer.id))
 }
 
 /// The texts of a result, bounded and without secrets.
@@ -169,15 +147,6 @@ mod tests {
         let five: Vec<String> = (1..=5).map(|n| format!("https://cdn/{n}.png")).collect();
         let five: Vec<&str> = five.iter().map(String::as_str).collect();
         assert_eq!(told(None, &five, true).len(), 4);
-    }
-
-    #[test]
-    fn only_numbered_names_speak_of_a_grid() {
-        let grid = |name: &str| is_grid(&offers(&list(&[name])), &["upsample", "variation"]);
-        assert!(grid("upsample1") && grid("variation4"));
-        for name in ["upsample", "upsample5", "upscale2", "high_variation", "", "a b"] {
-            assert!(!grid(name), "{name}");
-        }
     }
 
     #[test]
