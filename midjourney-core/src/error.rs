@@ -7,6 +7,8 @@
 
 use std::{fmt, time::Duration};
 
+use crate::job::FailureKind;
+
 /// Any error, kept as a source.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync + 'static>;
 
@@ -121,6 +123,7 @@ pub struct Error {
     detail: String,
     fields: Vec<FieldError>,
     report: Option<Box<crate::prompt::Report>>,
+    failure: Option<FailureKind>,
     retry_after: Option<Duration>,
     source: Option<BoxError>,
 }
@@ -133,6 +136,7 @@ impl Error {
             detail: detail.into(),
             fields: Vec::new(),
             report: None,
+            failure: None,
             retry_after: None,
             source: None,
         }
@@ -162,6 +166,12 @@ impl Error {
         self
     }
 
+    /// The same error, which would have been this failure of the job.
+    pub fn with_failure(mut self, failure: FailureKind) -> Self {
+        self.failure = Some(failure);
+        self
+    }
+
     /// The same error with its cause, which goes to the log and never to the caller.
     pub fn with_source(mut self, source: impl Into<BoxError>) -> Self {
         self.source = Some(source.into());
@@ -186,6 +196,11 @@ impl Error {
     /// The diagnostics, when the prompt is wrong.
     pub fn report(&self) -> Option<&crate::prompt::Report> {
         self.report.as_deref()
+    }
+
+    /// The failure that the job would have ended in, where the upstream would have refused it.
+    pub fn failure(&self) -> Option<FailureKind> {
+        self.failure
     }
 
     /// How long the caller should wait before asking again.

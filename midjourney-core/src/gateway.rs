@@ -15,6 +15,7 @@
 //! ```
 
 mod act;
+mod follow_ups;
 mod hub;
 mod intake;
 mod pictures;
@@ -41,6 +42,7 @@ use crate::{
         Capabilities, Commit, Counts, Event, ImageQuery, Input, Job, JobQuery, JobState, JobStoreExt as _,
         Moment, Resolution, StoreError, step,
     },
+    link::PublicLinks,
     page::Page,
 };
 
@@ -105,6 +107,11 @@ impl Gateway {
             .all()
             .first()
             .map_or("none", |account| account.client.upstream())
+    }
+
+    /// How others reach our files, if they can.
+    pub fn links(&self) -> Option<&PublicLinks> {
+        self.parts.links.as_ref()
     }
 
     /// The job.

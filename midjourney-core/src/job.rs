@@ -29,7 +29,9 @@ pub use recovery::{Resume, resume};
 pub use remote::{
     Capabilities, Nonce, PictureForm, RemoteAction, RemoteImage, RemoteResult, RemoteStatus, UpstreamId,
 };
-pub use request::{AccountName, IdempotencyKey, InputImage, JobRequest, Owner, ParentRef, RequestDigest};
+pub use request::{
+    AccountName, Echo, IdempotencyKey, InputImage, JobRequest, Owner, ParentRef, RequestDigest,
+};
 pub use store::{
     Changes, Claim, Claimed, Commit, Counts, ImageQuery, Insertion, Job, JobQuery, JobStore, JobStoreExt,
     Lease, LeaseEnd, Live, NewJob, NewJobs, Share, StoreError,

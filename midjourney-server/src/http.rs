@@ -21,6 +21,8 @@ mod events;
 mod extract;
 mod images;
 mod jobs;
+mod links;
+mod mj;
 mod openapi;
 mod problem;
 mod prompt;
@@ -35,12 +37,14 @@ use bytes::Bytes;
 use midjourney_core::{
     clock::{Clock, SystemClock},
     gateway::Gateway,
+    net::Outbound,
 };
 use tower_http::csrf::{CsrfLayer, ProtectionError};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 pub use serve::{ServeOptions, Stopping, listen, serve};
 
+use links::Links;
 use problem::Problem;
 
 /// Which names this server goes by. Addresses are always fine; only names can be made to point here by others.
@@ -65,6 +69,11 @@ pub struct HttpOptions {
     pub clock: Arc<dyn Clock>,
     /// Ends waits and event streams.
     pub stopping: Stopping,
+    /// What calls the addresses that clients want changes posted to. Default: none, and such requests are refused.
+    pub outbound: Option<Outbound>,
+    /// The address for links in what is posted, where the gateway has no public one. Default: none, which leaves them
+    /// without a host until somebody asks.
+    pub address: Option<String>,
     csrf: CsrfLayer,
 }
 
@@ -87,6 +96,8 @@ impl HttpOptions {
             config: serde_json::Value::Object(serde_json::Map::new()),
             clock: Arc::new(SystemClock),
             stopping,
+            outbound: None,
+            address: None,
             csrf: CsrfLayer::new(),
         }
     }
@@ -109,6 +120,18 @@ impl HttpOptions {
         self
     }
 
+    /// The same, posting changes to addresses that clients name through this client.
+    pub fn with_outbound(mut self, outbound: Outbound) -> Self {
+        self.outbound = Some(outbound);
+        self
+    }
+
+    /// The same, for a server that can be reached at `address`, such as `http://127.0.0.1:8000`.
+    pub fn with_address(mut self, address: impl Into<String>) -> Self {
+        self.address = Some(address.into());
+        self
+    }
+
     /// The same, letting pages of the site `origin` (`https://gallery.example`) change things here.
     pub fn trust_origin(mut self, origin: &str) -> Result<Self, InvalidOrigin> {
         self.csrf = self
@@ -128,6 +151,8 @@ struct App {
     clock: Arc<dyn Clock>,
     stopping: Stopping,
     hosts: Hosts,
+    links: Links,
+    notifier: mj::Notifier,
     // What never changes is serialised once.
     config: Bytes,
     versions: Bytes,
@@ -135,16 +160,22 @@ struct App {
     swagger: Arc<utoipa_swagger_ui::Config<'static>>,
 }
 
-/// All routes over `gateway`, with guards, safe headers and problems as errors.
+/// All routes over `gateway`, with guards, safe headers and problems as errors. Must be called within a tokio runtime:
+/// it also goes on posting changes of open jobs to those who asked for that.
 pub fn router(gateway: Gateway, options: HttpOptions) -> Router {
     let HttpOptions {
         hosts,
         config,
         clock,
         stopping,
+        outbound,
+        address,
         csrf,
     } = options;
     let (routes, openapi) = api().split_for_parts();
+    let (mj_routes, mj_openapi) = mj::routes();
+    let openapi = openapi.nest(mj::PLACE, mj_openapi);
+    let links = Links::new(gateway.links(), address.as_deref(), Arc::clone(&clock));
     let app = Arc::new(App {
         versions: to_bytes(&prompt::versions(gateway.prompt_rules())),
         config: to_bytes(&config),
@@ -154,8 +185,12 @@ pub fn router(gateway: Gateway, options: HttpOptions) -> Router {
         clock,
         stopping,
         hosts,
+        links,
+        notifier: mj::Notifier::new(outbound),
     });
+    tokio::spawn(mj::resume(Arc::clone(&app)));
     routes
+        .merge(mj_routes)
         .route("/docs", get(system::docs_redirect))
         .route("/docs/", get(system::docs_index))
         .route("/docs/errors", get(system::errors_page))

@@ -10,8 +10,8 @@ use crate::{
     id::{ImageId, JobId},
     image::{Image, ImageKind},
     job::{
-        AccountName, Action, IdempotencyKey, ImageQuery, InputImage, JobRequest, JobStoreExt as _, Need,
-        Owner, ParentRef, PictureForm, Zoom,
+        AccountName, Action, Echo, IdempotencyKey, ImageQuery, InputImage, JobRequest, JobStoreExt as _,
+        Need, Owner, ParentRef, PictureForm, Zoom,
     },
     prompt::Diagnostic,
 };
@@ -35,6 +35,10 @@ pub struct Act {
     pub key: Option<IdempotencyKey>,
     /// Whose the job is.
     pub owner: Owner,
+    /// What the caller wants to get back with the job.
+    pub echo: Echo,
+    /// The id that the job is to have, where the caller has given it out already.
+    pub id: Option<JobId>,
 }
 
 /// How callers name the picture to start from: by `image`, or by `job` and `index`.
@@ -60,6 +64,8 @@ impl Act {
             mask: None,
             key: None,
             owner: Owner::local(),
+            echo: Echo::default(),
+            id: None,
         }
     }
 
@@ -97,6 +103,18 @@ impl Act {
         self.key = key;
         self
     }
+
+    /// The same request of a caller that wants this back.
+    pub fn with_echo(mut self, echo: Echo) -> Self {
+        self.echo = echo;
+        self
+    }
+
+    /// The same request for a job of this id, which must be new.
+    pub const fn with_id(mut self, id: Option<JobId>) -> Self {
+        self.id = id;
+        self
+    }
 }
 
 impl Gateway {
@@ -107,35 +125,29 @@ impl Gateway {
     /// [`ErrorKind::Rejected`] where the upstream cannot do it. **Cancel safety:** as for [`imagine`](Gateway::imagine).
     pub async fn act(&self, request: Act) -> Result<Accepted, Error> {
         check_parts(&request)?;
-        let parent = match request.parent {
-            None => None,
-            Some(parent) => Some(self.parent(request.action, parent).await?),
+        let (account, task) = match request.parent {
+            None => (self.parts.accounts.default_name().clone(), None),
+            Some(parent) => self.parent(request.action, parent).await?,
         };
-        let (home, task) = parent.unzip();
+        let client = self.client(&account)?;
         let (prompt, warnings) = if let Some(text) = &request.prompt {
             self.one_prompt(text)?
         } else {
             let prompt = task.as_ref().map(|task| task.prompt.clone());
             (prompt.unwrap_or_default(), Vec::new())
         };
+        self.check_pictures(&client, &request.images, "/images", &request.owner)
+            .await?;
+        self.check_pictures(&client, request.mask.as_slice(), "/mask", &request.owner)
+            .await?;
         let job = JobRequest::new(request.action, prompt)
             .with_parent(request.parent)
             .with_images(request.images)
-            .with_mask(request.mask);
-        let (account, client) = match home {
-            None => self.account_for(&job).await?,
-            Some(account) => {
-                let client = self.client(&account)?;
-                (account, client)
-            }
-        };
-        self.check_pictures(&client, &job.images, "/images", &request.owner)
-            .await?;
-        self.check_pictures(&client, job.mask.as_slice(), "/mask", &request.owner)
-            .await?;
+            .with_mask(request.mask)
+            .with_echo(request.echo);
         refuse_early(&client, &job, task.as_ref())?;
         let mut accepted = self
-            .insert(request.owner, account, vec![job], request.key)
+            .insert(request.owner, account, vec![job], request.key, request.id)
             .await?;
         accepted.warnings = warnings;
         Ok(accepted)
@@ -186,7 +198,11 @@ impl Gateway {
     }
 
     /// The account and the task of a finished picture.
-    async fn parent(&self, action: Action, parent: ParentRef) -> Result<(AccountName, ParentTask), Error> {
+    async fn parent(
+        &self,
+        action: Action,
+        parent: ParentRef,
+    ) -> Result<(AccountName, Option<ParentTask>), Error> {
         let job = self.parts.jobs.get(parent.job).await?;
         let images = self.parts.jobs.images(&ImageQuery::of(job.id)).await?.items;
         let Some(task) = ParentTask::of(&job, &images, parent.index) else {
@@ -200,7 +216,7 @@ impl Gateway {
             ));
         };
         check_index(action, parent, &images)?;
-        Ok((job.account, task))
+        Ok((job.account, Some(task)))
     }
 
     /// A prompt that must be one job, in canonical form, with what is doubtful about it.

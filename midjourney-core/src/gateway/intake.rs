@@ -1,22 +1,18 @@
 //! Takes requests in: checks all that can be checked for free, then makes the jobs durable.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use super::Gateway;
 use crate::{
-    accounts::Account,
     client::{MidjourneyClient, ParentTask},
     error::{Error, ErrorKind},
     id::{BatchId, JobId},
     job::{
-        AccountName, Action, IdempotencyKey, InputImage, Insertion, Job, JobRequest, Live, NewJob, NewJobs,
+        AccountName, Action, Echo, IdempotencyKey, InputImage, Insertion, Job, JobRequest, NewJob, NewJobs,
         Owner,
     },
     prompt::{self, CheckOptions, Diagnostic, ExpandedPrompt, Report, Table},
 };
-
-/// When to try again where every account's queue is full.
-const FULL: Duration = Duration::from_secs(10);
 
 /// What prompts are held against.
 #[derive(Clone, Debug)]
@@ -69,6 +65,10 @@ pub struct Imagine {
     pub key: Option<IdempotencyKey>,
     /// Whose the jobs are.
     pub owner: Owner,
+    /// What the caller wants to get back with each job.
+    pub echo: Echo,
+    /// The id that the job is to have, where the caller has given it out already and the prompt is one job.
+    pub id: Option<JobId>,
 }
 
 impl Imagine {
@@ -80,6 +80,8 @@ impl Imagine {
             images: Vec::new(),
             key: None,
             owner: Owner::local(),
+            echo: Echo::default(),
+            id: None,
         }
     }
 
@@ -98,6 +100,18 @@ impl Imagine {
     /// The same request with a version for prompts that name none.
     pub fn with_version(mut self, version: Option<String>) -> Self {
         self.version = version;
+        self
+    }
+
+    /// The same request of a caller that wants this back.
+    pub fn with_echo(mut self, echo: Echo) -> Self {
+        self.echo = echo;
+        self
+    }
+
+    /// The same request for a job of this id, which must be new.
+    pub const fn with_id(mut self, id: Option<JobId>) -> Self {
+        self.id = id;
         self
     }
 }
@@ -160,11 +174,8 @@ impl Gateway {
         if !report.is_valid() {
             return Err(Error::prompt(report));
         }
-        let Some(first) = jobs.first() else {
-            return Err(Error::new(ErrorKind::Internal, "a prompt became no jobs"));
-        };
-        let probe = JobRequest::imagine(first.clone()).with_images(request.images.clone());
-        let (account, client) = self.account_for(&probe).await?;
+        let account = self.parts.accounts.default_name().clone();
+        let client = self.client(&account)?;
         let most = Action::Imagine.needs().images.1;
         if request.images.len() > most {
             return Err(Error::field("/images", format!("expected {most} at most")));
@@ -173,49 +184,20 @@ impl Gateway {
             .await?;
         let requests: Vec<_> = jobs
             .into_iter()
-            .map(|prompt| JobRequest::imagine(prompt).with_images(request.images.clone()))
+            .map(|prompt| {
+                JobRequest::imagine(prompt)
+                    .with_images(request.images.clone())
+                    .with_echo(request.echo.clone())
+            })
             .collect();
         for request in &requests {
             refuse_early(&client, request, None)?;
         }
-        let mut accepted = self.insert(request.owner, account, requests, request.key).await?;
+        let mut accepted = self
+            .insert(request.owner, account, requests, request.key, request.id)
+            .await?;
         accepted.warnings = report.diagnostics().warnings().to_vec();
         Ok(accepted)
-    }
-
-    /// The account that takes a request which starts from no job of ours.
-    pub(super) async fn account_for(
-        &self,
-        request: &JobRequest,
-    ) -> Result<(AccountName, Arc<dyn MidjourneyClient>), Error> {
-        let accounts = &self.parts.accounts;
-        let mut live = Vec::new();
-        // What each has to do matters only where there is a choice or a limit.
-        let matters = accounts.all().len() > 1 || accounts.all().iter().any(|one| one.limits.queue.is_some());
-        for account in accounts.all() {
-            live.push(if matters {
-                self.parts.jobs.live(&account.name).await?
-            } else {
-                Live::default()
-            });
-        }
-        let (now, chance) = (self.parts.clock.now(), self.parts.entropy.chance());
-        let can = |account: &Account| account.client.check(request, None).is_ok();
-        if let Some(account) = accounts.choose(&live, now, chance, can) {
-            return Ok((account.name.clone(), Arc::clone(&account.client)));
-        }
-        if accounts.all().iter().any(can) {
-            let full = Error::new(
-                ErrorKind::Unavailable,
-                "every account's queue is full; nothing was spent",
-            );
-            return Err(full.with_retry_after(FULL));
-        }
-        // Each refuses it; the first one's words are as good as any.
-        if let Some(first) = accounts.all().first() {
-            refuse_early(&first.client, request, None)?;
-        }
-        Err(Error::new(ErrorKind::Rejected, "there is no account"))
     }
 
     pub(super) fn client(&self, account: &AccountName) -> Result<Arc<dyn MidjourneyClient>, Error> {
@@ -239,11 +221,16 @@ impl Gateway {
         account: AccountName,
         requests: Vec<JobRequest>,
         key: Option<IdempotencyKey>,
+        id: Option<JobId>,
     ) -> Result<Accepted, Error> {
         let (now, entropy) = (self.parts.clock.now(), &*self.parts.entropy);
         let batch = (requests.len() > 1).then(|| BatchId::new(now, entropy));
+        let chosen = id.filter(|_| batch.is_none());
         // Sorted, so that the jobs of a batch keep their order wherever ids decide it.
-        let mut ids: Vec<_> = requests.iter().map(|_| JobId::new(now, entropy)).collect();
+        let mut ids: Vec<_> = requests
+            .iter()
+            .map(|_| chosen.unwrap_or_else(|| JobId::new(now, entropy)))
+            .collect();
         ids.sort_unstable();
         let jobs = ids
             .into_iter()
@@ -289,6 +276,7 @@ pub(super) fn refuse_early(
             ErrorKind::Rejected,
             format!("{}; nothing was spent", failure.message),
         )
+        .with_failure(failure.kind)
     })
 }
 

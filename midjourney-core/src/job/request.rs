@@ -82,6 +82,55 @@ pub enum InputImage {
     Upload(UploadId),
 }
 
+/// What a caller wants to get back with its job: kept as it came, and never sent to an upstream.
+///
+/// It is part of the request, so that it is on disk with the job and never changes.
+#[derive(Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Echo {
+    /// What the caller knows the job by, where that is not the job's own id.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// The caller's own text about it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub state: Option<String>,
+    /// Where its changes are posted. May hold a token.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub notify: Option<String>,
+}
+
+impl Echo {
+    /// This text to give back, and this address to post changes to.
+    pub const fn new(state: Option<String>, notify: Option<String>) -> Self {
+        Self {
+            name: None,
+            state,
+            notify,
+        }
+    }
+
+    /// The same for a job that the caller knows by `name`.
+    pub fn with_name(mut self, name: impl Into<String>) -> Self {
+        self.name = Some(name.into());
+        self
+    }
+
+    /// Whether the caller wants nothing back.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+impl fmt::Debug for Echo {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Echo")
+            .field("name", &self.name)
+            .field("state", &self.state)
+            .field("notify", &self.notify.as_ref().map(|_| ".."))
+            .finish()
+    }
+}
+
 /// One job's work in canonical form: equal requests are equal byte for byte when serialised.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[non_exhaustive]
@@ -101,6 +150,9 @@ pub struct JobRequest {
     /// Which part is to be drawn anew: white there, black elsewhere.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mask: Option<InputImage>,
+    /// What the caller wants to get back with the job.
+    #[serde(default, skip_serializing_if = "Echo::is_empty")]
+    pub echo: Echo,
 }
 
 impl JobRequest {
@@ -112,6 +164,7 @@ impl JobRequest {
             parent: None,
             images: Vec::new(),
             mask: None,
+            echo: Echo::default(),
         }
     }
 
@@ -140,6 +193,12 @@ impl JobRequest {
     /// The same request within this mask.
     pub fn with_mask(mut self, mask: Option<InputImage>) -> Self {
         self.mask = mask;
+        self
+    }
+
+    /// The same request of a caller that wants this back.
+    pub fn with_echo(mut self, echo: Echo) -> Self {
+        self.echo = echo;
         self
     }
 }

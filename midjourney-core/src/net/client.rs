@@ -256,6 +256,14 @@ impl Outbound {
         }
     }
 
+    /// Whether `url` may be called, as far as it tells by itself: a name may still lead to a private address, which the
+    /// call then refuses.
+    ///
+    /// **Errors:** why not.
+    pub fn allows(&self, url: &Url) -> Result<(), RefusedUrl> {
+        guard::check(url, self.trusted.as_ref(), self.options.allow_private).map(drop)
+    }
+
     fn route(&self, url: &Url, may_trust: bool) -> Result<&Lines, OutboundError> {
         let trusted = self.trusted.as_ref().filter(|_| may_trust);
         match guard::check(url, trusted, self.options.allow_private) {

@@ -2,7 +2,11 @@
 
 use std::{net::SocketAddr, process::ExitCode, time::Duration};
 
-use midjourney_core::config::Config;
+use midjourney_core::{
+    config::Config,
+    key::Secret,
+    net::{Outbound, OutboundOptions},
+};
 use tracing::info;
 
 use super::{
@@ -30,7 +34,9 @@ pub(super) async fn run(context: &Context, args: ServeArgs) -> Result<ExitCode, 
     let stopping = Stopping::new();
     let options = HttpOptions::new(stopping.clone())
         .with_hosts(hosts(&config))
-        .with_config(serde_json::json!({ "entries": config.entries() }));
+        .with_config(serde_json::json!({ "entries": config.entries() }))
+        .with_outbound(outbound(&config)?)
+        .with_address(format!("http://{address}"));
     let router = http::router(assembled.gateway.clone(), options);
 
     note(format_args!(
@@ -50,6 +56,16 @@ pub(super) async fn run(context: &Context, args: ServeArgs) -> Result<ExitCode, 
     info!(rested, "stopped");
     served.map_err(|error| Failure::failed("serving failed", error))?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Calls the addresses that clients name.
+fn outbound(config: &Config) -> Result<Outbound, Failure> {
+    let proxy = config.outbound.proxy.as_ref();
+    let options = OutboundOptions::default()
+        .with_allow_private(config.outbound.allow_private)
+        .with_proxy(proxy.map(|proxy| Secret::new(proxy.expose().as_str())));
+    Outbound::new(options)
+        .map_err(|error| Failure::failed("the client for outgoing calls cannot be made", error))
 }
 
 /// Whoever can reach the port can spend money.

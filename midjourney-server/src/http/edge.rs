@@ -21,6 +21,10 @@ tokio::task_local! {
     static REQUEST_ID: String;
 }
 
+/// Marks an error that has the form of its own interface, and is no bare one.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct OwnForm;
+
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// The policy for everything that is no page: nothing may run, load or frame it.
@@ -159,6 +163,7 @@ fn is_known(known: &[String], host: &str) -> bool {
 fn is_bare_error(response: &Response) -> bool {
     let status = response.status();
     (status.is_client_error() || status.is_server_error())
+        && response.extensions().get::<OwnForm>().is_none()
         && response
             .headers()
             .get(header::CONTENT_TYPE)

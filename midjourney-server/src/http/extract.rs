@@ -40,12 +40,22 @@ impl<S: Sync, T: DeserializeOwned> FromRequest<S> for ApiJson<T> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
-        expect_json(request.headers())?;
-        // A client that asks before it sends is answered before it has sent.
-        let asks = request.headers().contains_key(header::EXPECT);
-        let body = read_body(request.into_body(), if asks { BODY_LIMIT } else { BODY_DRAIN }).await?;
-        parse_object(&body).map(Self)
+        read_object(request, BODY_LIMIT, BODY_TIME).await.map(Self)
     }
+}
+
+/// Reads a JSON object of up to `limit` bytes that arrives within `time`.
+pub(super) async fn read_object<T: DeserializeOwned>(
+    request: Request,
+    limit: usize,
+    time: Duration,
+) -> Result<T, Problem> {
+    expect_json(request.headers())?;
+    // A client that asks before it sends is answered before it has sent.
+    let asks = request.headers().contains_key(header::EXPECT);
+    let drain = if asks { limit } else { BODY_DRAIN };
+    let body = read_body(request.into_body(), limit, drain, time).await?;
+    parse_object(&body)
 }
 
 fn expect_json(headers: &HeaderMap) -> Result<(), Problem> {
@@ -80,10 +90,13 @@ fn expect_json(headers: &HeaderMap) -> Result<(), Problem> {
     }
 }
 
-/// Reads a body of up to [`BODY_LIMIT`] bytes; throws a longer one away, up to `drain` bytes of it.
-async fn read_body(body: Body, drain: usize) -> Result<Bytes, Problem> {
+/// Reads a body of up to `limit` bytes; throws a longer one away, up to `drain` bytes of it.
+async fn read_body(body: Body, limit: usize, drain: usize, time: Duration) -> Result<Bytes, Problem> {
     let too_large = || {
-        let detail = format!("a body may have {BODY_LIMIT} bytes (1 MiB) at most");
+        let detail = format!(
+            "a body may have {limit} bytes ({} MiB) at most",
+            limit / 1024 / 1024
+        );
         Problem::new(&problem::TOO_LARGE, detail)
     };
     let expected = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
@@ -102,7 +115,7 @@ async fn read_body(body: Body, drain: usize) -> Result<Bytes, Problem> {
             if read > drain {
                 return Err(too_large());
             }
-            if read > BODY_LIMIT {
+            if read > limit {
                 whole = None;
             }
             if let Some(whole) = &mut whole {
@@ -111,12 +124,10 @@ async fn read_body(body: Body, drain: usize) -> Result<Bytes, Problem> {
         }
         whole.map(Bytes::from).ok_or_else(too_large)
     };
-    tokio::time::timeout(BODY_TIME, reading)
-        .await
-        .unwrap_or_else(|_| {
-            let detail = format!("the whole body must arrive within {} s", BODY_TIME.as_secs());
-            Err(Problem::new(&problem::TIMEOUT, detail))
-        })
+    tokio::time::timeout(time, reading).await.unwrap_or_else(|_| {
+        let detail = format!("the whole body must arrive within {} s", time.as_secs());
+        Err(Problem::new(&problem::TIMEOUT, detail))
+    })
 }
 
 fn parse_object<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {

@@ -24,6 +24,7 @@ use super::{
     conditional::{Wanted, matches_etag, wanted},
     extract::{self, ApiPath, ApiQuery},
     jobs::ROWS,
+    links::{self, Proof},
     problem::{self, Problem},
 };
 
@@ -132,6 +133,7 @@ pub(super) async fn get(
 #[utoipa::path(get, path = "/images/{id}/content", tag = "images",
     params(
         ("id" = String, Path, description = "The image's id."),
+        Proof,
         ("Range" = Option<String>, Header, description = "One range of bytes, such as `bytes=0-1023`."),
         ("If-Range" = Option<String>, Header, description = "The `ETag` that the range continues."),
         ("If-None-Match" = Option<String>, Header, description = "The `ETag` of the copy at hand."),
@@ -146,9 +148,11 @@ pub(super) async fn get(
 pub(super) async fn content(
     State(app): State<Arc<App>>,
     ApiPath(id): ApiPath<ImageId>,
+    ApiQuery(proof): ApiQuery<Proof>,
     method: Method,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
+    let linked = app.links.check(&proof, &links::image_path(id))?;
     let image = app.gateway.image(id).await?;
     let etag = format!("\"{}\"", image.digest);
     let name = image.key.as_str().rsplit('/').next().unwrap_or("image");
@@ -165,7 +169,8 @@ pub(super) async fn content(
         ),
         (
             HeaderName::from_static("cross-origin-resource-policy"),
-            "same-site".to_owned(),
+            // Who has a link may show it on any page.
+            if linked { "cross-origin" } else { "same-site" }.to_owned(),
         ),
     ];
     if matches_etag(&headers, &etag) {

@@ -5,7 +5,7 @@ use utoipa::{
     openapi::{ContentBuilder, OpenApi, Ref, RefOr, ResponseBuilder, path::PathItem},
 };
 
-use super::{events::JobEvent, problem};
+use super::{events::JobEvent, mj, problem};
 
 #[derive(utoipa::OpenApi)]
 #[openapi(
@@ -19,6 +19,8 @@ use super::{events::JobEvent, problem};
         (name = "jobs", description = "Ask for pictures and follow the work."),
         (name = "images", description = "The pictures and their files."),
         (name = "prompts", description = "The prompt language."),
+        (name = "midjourney-proxy", description = "The wire format of midjourney-proxy, for programs written for it. \
+            `/mj-fast/mj`, `/mj-turbo/mj` and `/mj-relax/mj` have the same routes and draw at that speed."),
         (name = "system", description = "The server itself."),
     ),
     components(schemas(problem::Document<'_>, JobEvent)),
@@ -41,13 +43,26 @@ pub(super) fn finish(mut api: OpenApi) -> OpenApi {
         .description("It was not done; the problem tells why.")
         .content(problem::MEDIA_TYPE, content)
         .build();
-    for item in api.paths.paths.values_mut() {
+    // What the proxy's own clients cannot be refused in another form.
+    let answer = ContentBuilder::new()
+        .schema(Some(Ref::from_schema_name("MjAnswer")))
+        .build();
+    let answer = ResponseBuilder::new()
+        .description("It was not done; `code` and `description` tell why.")
+        .content("application/json", answer)
+        .build();
+    for (path, item) in &mut api.paths.paths {
+        let default = if path.starts_with(mj::PLACE) {
+            &answer
+        } else {
+            &problem
+        };
         let PathItem { get, post, .. } = item;
         for operation in [get, post].into_iter().flatten() {
             operation
                 .responses
                 .responses
-                .insert("default".to_owned(), RefOr::T(problem.clone()));
+                .insert("default".to_owned(), RefOr::T(default.clone()));
         }
     }
     api

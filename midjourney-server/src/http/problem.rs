@@ -81,6 +81,8 @@ classes! {
         "`Content-Range` tells the length.";
     FOREIGN_ORIGIN = FORBIDDEN, "foreign_origin", "Another site's page may not do this",
         "Call from a page of this server, from a program, or add the origin to the trusted ones.";
+    DEAD_LINK = FORBIDDEN, "dead_link", "The link does not open this",
+        "It has expired or was changed: ask for the job again to get a new one.";
     UNKNOWN_HOST = MISDIRECTED_REQUEST, "unknown_host", "This server does not go by that name",
         "Use its address, or add the name to the known ones.";
     OTHER = BAD_REQUEST, "bad_request", "The request was refused",
@@ -230,6 +232,16 @@ impl Problem {
             status,
             ..Self::new(class, class.mend)
         }
+    }
+
+    /// What is wrong, with its place.
+    pub(super) fn detail(&self) -> &str {
+        &self.detail
+    }
+
+    /// The HTTP status.
+    pub(super) const fn status(&self) -> StatusCode {
+        self.status
     }
 
     /// There is no such route.

@@ -6,14 +6,19 @@ use axum::{
     Json,
     body::Body,
     extract::State,
-    http::{HeaderValue, StatusCode, header},
+    http::{HeaderName, HeaderValue, StatusCode, header},
     response::{IntoResponse as _, Response},
 };
 use futures_util::TryStreamExt as _;
 use midjourney_core::{clock::Timestamp, id::UploadId, image::Upload, job::Owner};
 use serde::Serialize;
 
-use super::{App, extract::ApiPath, problem::Problem};
+use super::{
+    App,
+    extract::{ApiPath, ApiQuery},
+    links::{self, Proof},
+    problem::Problem,
+};
 
 /// A picture that requests can refer to by its id.
 #[derive(Serialize, utoipa::ToSchema)]
@@ -61,7 +66,7 @@ impl From<Upload> for UploadView {
 pub(super) async fn create(State(app): State<Arc<App>>, body: Body) -> Result<Response, Problem> {
     let body = Box::pin(body.into_data_stream().map_err(Into::into));
     let upload = app.gateway.upload(Owner::local(), body).await?;
-    let place = HeaderValue::try_from(format!("/images/uploads/{}/content", upload.id)).ok();
+    let place = HeaderValue::try_from(links::upload_path(upload.id)).ok();
     let mut response = (StatusCode::CREATED, Json(UploadView::from(upload))).into_response();
     response
         .headers_mut()
@@ -71,17 +76,27 @@ pub(super) async fn create(State(app): State<Arc<App>>, body: Body) -> Result<Re
 
 /// The bytes of a picture that was brought along.
 #[utoipa::path(get, path = "/images/uploads/{id}/content", tag = "images",
-    params(("id" = String, Path, description = "The upload's id.")),
+    params(("id" = String, Path, description = "The upload's id."), Proof),
     responses((status = 200, description = "The bytes.", body = Vec<u8>, content_type = "image/png")))]
 pub(super) async fn content(
     State(app): State<Arc<App>>,
     ApiPath(id): ApiPath<UploadId>,
+    ApiQuery(proof): ApiQuery<Proof>,
 ) -> Result<Response, Problem> {
+    let linked = app.links.check(&proof, &links::upload_path(id))?;
     let (upload, body) = app.gateway.uploaded(id).await?;
     let kind = HeaderValue::from_static(upload.media_type.mime());
     let headers = [
         (header::CONTENT_TYPE, kind),
         (header::CONTENT_LENGTH, HeaderValue::from(upload.bytes)),
     ];
-    Ok((headers, Body::from_stream(body)).into_response())
+    let mut response = (headers, Body::from_stream(body)).into_response();
+    if linked {
+        // Who has a link may show it on any page.
+        response.headers_mut().insert(
+            HeaderName::from_static("cross-origin-resource-policy"),
+            HeaderValue::from_static("cross-origin"),
+        );
+    }
+    Ok(response)
 }

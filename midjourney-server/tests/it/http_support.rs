@@ -12,6 +12,7 @@ use midjourney_core::{
     engine::{Engine, EngineConfig, Parts},
     gateway::{Gateway, PromptRules},
     job::{AccountName, Backoff, JobStore, Policy},
+    link::PublicLinks,
     memory::{MemoryImageStore, MemoryJobStore},
 };
 use midjourney_server::http::{self, Hosts, HttpOptions, ServeOptions, Stopping};
@@ -30,6 +31,7 @@ pub(crate) struct Setup {
     pub(crate) options: HttpOptions,
     pub(crate) serve: ServeOptions,
     pub(crate) engine: bool,
+    pub(crate) links: Option<PublicLinks>,
 }
 
 impl Setup {
@@ -44,6 +46,7 @@ impl Setup {
             options: HttpOptions::new(Stopping::new()),
             serve: ServeOptions::default(),
             engine: true,
+            links: None,
         }
     }
 
@@ -72,7 +75,7 @@ impl Setup {
             entropy: Arc::new(OsEntropy),
             policy,
             callback: None,
-            links: None,
+            links: self.links,
         };
         let gateway = Gateway::new(parts, PromptRules::default());
         let engine = self.engine.then(|| gateway.start_engine(EngineConfig::default()));
@@ -124,6 +127,11 @@ impl Server {
 
     pub(crate) fn post(&self, path: &str) -> RequestBuilder {
         self.client.post(self.url(path))
+    }
+
+    /// Gets an address as a stranger does, who knows nothing but the address.
+    pub(crate) fn open(&self, url: &str) -> RequestBuilder {
+        self.client.get(url)
     }
 
     pub(crate) fn request(&self, method: &str, path: &str) -> RequestBuilder {

@@ -25,5 +25,7 @@ mod http_openapi;
 mod http_support;
 mod imitation;
 mod kill;
+mod mj;
+mod mj_client;
 mod process;
 mod shared_directory;

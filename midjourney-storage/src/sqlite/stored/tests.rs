@@ -5,7 +5,7 @@ use midjourney_core::{
     id::JobId,
     image::ImageKind,
     job::{
-        Action, FailureKind, JobRequest, JobState, Nonce, ParentRef, Phase, RemoteAction, RemoteImage,
+        Action, Echo, FailureKind, JobRequest, JobState, Nonce, ParentRef, Phase, RemoteAction, RemoteImage,
         RemoteResult, Spent, Strength, UpscaleMode, UpstreamId,
     },
 };
@@ -39,6 +39,13 @@ fn requests() -> Vec<JobRequest> {
         variation(None),
         variation(Some(Strength::Subtle)),
         variation(Some(Strength::Strong)),
+        JobRequest::imagine("a fox").with_echo(
+            Echo::new(
+                Some("order 7".to_owned()),
+                Some("https://gw.example/hook".to_owned()),
+            )
+            .with_name("win_1"),
+        ),
     ]
 }
 
