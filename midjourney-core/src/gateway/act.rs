@@ -125,26 +125,33 @@ impl Gateway {
     /// [`ErrorKind::Rejected`] where the upstream cannot do it. **Cancel safety:** as for [`imagine`](Gateway::imagine).
     pub async fn act(&self, request: Act) -> Result<Accepted, Error> {
         check_parts(&request)?;
-        let (account, task) = match request.parent {
-            None => (self.parts.accounts.default_name().clone(), None),
-            Some(parent) => self.parent(request.action, parent).await?,
+        let parent = match request.parent {
+            None => None,
+            Some(parent) => Some(self.parent(request.action, parent).await?),
         };
-        let client = self.client(&account)?;
+        let (home, task) = parent.unzip();
         let (prompt, warnings) = if let Some(text) = &request.prompt {
             self.one_prompt(text)?
         } else {
             let prompt = task.as_ref().map(|task| task.prompt.clone());
             (prompt.unwrap_or_default(), Vec::new())
         };
-        self.check_pictures(&client, &request.images, "/images", &request.owner)
-            .await?;
-        self.check_pictures(&client, request.mask.as_slice(), "/mask", &request.owner)
-            .await?;
         let job = JobRequest::new(request.action, prompt)
             .with_parent(request.parent)
             .with_images(request.images)
             .with_mask(request.mask)
             .with_echo(request.echo);
+        let (account, client) = match home {
+            None => self.account_for(&job).await?,
+            Some(account) => {
+                let client = self.client(&account)?;
+                (account, client)
+            }
+        };
+        self.check_pictures(&client, &job.images, "/images", &request.owner)
+            .await?;
+        self.check_pictures(&client, job.mask.as_slice(), "/mask", &request.owner)
+            .await?;
         refuse_early(&client, &job, task.as_ref())?;
         let mut accepted = self
             .insert(request.owner, account, vec![job], request.key, request.id)
@@ -198,11 +205,7 @@ impl Gateway {
     }
 
     /// The account and the task of a finished picture.
-    async fn parent(
-        &self,
-        action: Action,
-        parent: ParentRef,
-    ) -> Result<(AccountName, Option<ParentTask>), Error> {
+    async fn parent(&self, action: Action, parent: ParentRef) -> Result<(AccountName, ParentTask), Error> {
         let job = self.parts.jobs.get(parent.job).await?;
         let images = self.parts.jobs.images(&ImageQuery::of(job.id)).await?.items;
         let Some(task) = ParentTask::of(&job, &images, parent.index) else {
@@ -216,7 +219,7 @@ impl Gateway {
             ));
         };
         check_index(action, parent, &images)?;
-        Ok((job.account, Some(task)))
+        Ok((job.account, task))
     }
 
     /// A prompt that must be one job, in canonical form, with what is doubtful about it.

@@ -1,18 +1,22 @@
 //! Takes requests in: checks all that can be checked for free, then makes the jobs durable.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use super::Gateway;
 use crate::{
+    accounts::Account,
     client::{MidjourneyClient, ParentTask},
     error::{Error, ErrorKind},
     id::{BatchId, JobId},
     job::{
-        AccountName, Action, Echo, IdempotencyKey, InputImage, Insertion, Job, JobRequest, NewJob, NewJobs,
-        Owner,
+        AccountName, Action, Echo, IdempotencyKey, InputImage, Insertion, Job, JobRequest, Live, NewJob,
+        NewJobs, Owner,
     },
     prompt::{self, CheckOptions, Diagnostic, ExpandedPrompt, Report, Table},
 };
+
+/// When to try again where every account's queue is full.
+const FULL: Duration = Duration::from_secs(10);
 
 /// What prompts are held against.
 #[derive(Clone, Debug)]
@@ -174,8 +178,11 @@ impl Gateway {
         if !report.is_valid() {
             return Err(Error::prompt(report));
         }
-        let account = self.parts.accounts.default_name().clone();
-        let client = self.client(&account)?;
+        let Some(first) = jobs.first() else {
+            return Err(Error::new(ErrorKind::Internal, "a prompt became no jobs"));
+        };
+        let probe = JobRequest::imagine(first.clone()).with_images(request.images.clone());
+        let (account, client) = self.account_for(&probe).await?;
         let most = Action::Imagine.needs().images.1;
         if request.images.len() > most {
             return Err(Error::field("/images", format!("expected {most} at most")));
@@ -198,6 +205,41 @@ impl Gateway {
             .await?;
         accepted.warnings = report.diagnostics().warnings().to_vec();
         Ok(accepted)
+    }
+
+    /// The account that takes a request which starts from no job of ours.
+    pub(super) async fn account_for(
+        &self,
+        request: &JobRequest,
+    ) -> Result<(AccountName, Arc<dyn MidjourneyClient>), Error> {
+        let accounts = &self.parts.accounts;
+        let mut live = Vec::new();
+        // What each has to do matters only where there is a choice or a limit.
+        let matters = accounts.all().len() > 1 || accounts.all().iter().any(|one| one.limits.queue.is_some());
+        for account in accounts.all() {
+            live.push(if matters {
+                self.parts.jobs.live(&account.name).await?
+            } else {
+                Live::default()
+            });
+        }
+        let (now, chance) = (self.parts.clock.now(), self.parts.entropy.chance());
+        let can = |account: &Account| account.client.check(request, None).is_ok();
+        if let Some(account) = accounts.choose(&live, now, chance, can) {
+            return Ok((account.name.clone(), Arc::clone(&account.client)));
+        }
+        if accounts.all().iter().any(can) {
+            let full = Error::new(
+                ErrorKind::Unavailable,
+                "every account's queue is full; nothing was spent",
+            );
+            return Err(full.with_retry_after(FULL));
+        }
+        // Each refuses it; the first one's words are as good as any.
+        if let Some(first) = accounts.all().first() {
+            refuse_early(&first.client, request, None)?;
+        }
+        Err(Error::new(ErrorKind::Rejected, "there is no account"))
     }
 
     pub(super) fn client(&self, account: &AccountName) -> Result<Arc<dyn MidjourneyClient>, Error> {

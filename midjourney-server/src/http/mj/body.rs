@@ -1,10 +1,11 @@
 //! How requests are read: errors have this face's own form, and are HTTP 200 as all answers to submits are.
 
-use std::time::Duration;
+use std::{convert::Infallible, time::Duration};
 
 use axum::{
-    extract::{FromRequest, Request},
-    http::{HeaderValue, StatusCode, header},
+    RequestPartsExt as _,
+    extract::{FromRequest, FromRequestParts, Path, Request},
+    http::{HeaderValue, StatusCode, header, request::Parts},
     response::{IntoResponse as _, Response},
 };
 use midjourney_core::job::Echo;
@@ -50,6 +51,18 @@ impl<S: Sync, T: DeserializeOwned> FromRequest<S> for MjJson<T> {
                 }
                 response
             })
+    }
+}
+
+/// The id in the path. What is no text is no id either, and no id is an unknown one.
+pub(super) struct MjPath(pub(super) String);
+
+impl<S: Send + Sync> FromRequestParts<S> for MjPath {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
+        let id = parts.extract::<Path<String>>().await;
+        Ok(Self(id.map(|Path(id)| id).unwrap_or_default()))
     }
 }
 

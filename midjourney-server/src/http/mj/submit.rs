@@ -11,8 +11,7 @@ use super::{
     call::{Call, job_of, run, submits},
     pictures::Intake,
     wire::{
-        Answer, Blend, BotType, Code, Describe, Edit, Imagine, Shorten, Uploads, Video, VideoAction,
-        VideoType,
+        Answer, Blend, BotType, Code, Describe, Edit, Film, Imagine, Shorten, Uploads, VideoAction, VideoType,
     },
 };
 
@@ -32,7 +31,7 @@ submits! {
     /// Draw a picture anew in a prompt's style, keeping its shapes.
     retexture "mj_retexture" "/submit/retexture" Edit => restyle;
     /// Make a video from a picture, or make one longer.
-    video "mj_video" "/submit/video" Video => film;
+    video "mj_video" "/submit/video" Film => film;
     /// Keep pictures and give their addresses.
     upload "mj_upload" "/submit/upload-discord-images" Uploads => keep;
 }
@@ -125,7 +124,7 @@ async fn rework(call: Call, body: Edit, action: Action) -> Result<Answer, Answer
     call.act(act).await
 }
 
-async fn film(call: Call, body: Video) -> Result<Answer, Answer> {
+async fn film(call: Call, body: Film) -> Result<Answer, Answer> {
     let mut prompt = required("prompt", body.prompt)?;
     let echo = call.echo(body.state, body.notify_hook)?;
     let motion = body.motion.unwrap_or_default();

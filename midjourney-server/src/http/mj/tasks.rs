@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::{
     Json,
-    extract::{Path, State},
+    extract::State,
     http::StatusCode,
     response::{IntoResponse as _, Response},
 };
@@ -15,7 +15,7 @@ use midjourney_core::{
 };
 
 use super::{
-    body::MjJson,
+    body::{MjJson, MjPath},
     call::{no_task, run},
     task::{self, task},
     window::TaskId,
@@ -60,7 +60,7 @@ fn failed(error: Error) -> Response {
 pub(super) async fn fetch(
     State(app): State<Arc<App>>,
     signer: Signer,
-    Path(id): Path<String>,
+    MjPath(id): MjPath,
 ) -> Result<Response, Response> {
     let found = find(&app, &signer, &id).await.map_err(failed)?;
     Ok(found.map_or_else(
@@ -128,7 +128,7 @@ pub(super) async fn by_ids(
 #[utoipa::path(post, path = "/task/{id}/cancel", operation_id = "mj_cancel", tag = "midjourney-proxy",
     params(("id" = String, Path, description = "The task's id.")),
     responses((status = 200, description = "Nothing, or why not.", body = Answer)))]
-pub(super) async fn cancel(State(app): State<Arc<App>>, Path(id): Path<String>) -> Response {
+pub(super) async fn cancel(State(app): State<Arc<App>>, MjPath(id): MjPath) -> Response {
     let Ok(wanted) = id.parse::<TaskId>() else {
         return no_task().into_response();
     };
@@ -145,7 +145,7 @@ pub(super) async fn cancel(State(app): State<Arc<App>>, Path(id): Path<String>) 
 #[utoipa::path(get, path = "/task/{id}/image-seed", operation_id = "mj_image_seed", tag = "midjourney-proxy",
     params(("id" = String, Path, description = "The task's id.")),
     responses((status = 200, description = "The seed as `result`.", body = Answer)))]
-pub(super) async fn image_seed(State(app): State<Arc<App>>, Path(id): Path<String>) -> Answer {
+pub(super) async fn image_seed(State(app): State<Arc<App>>, MjPath(id): MjPath) -> Answer {
     run(async move {
         let wanted = id.parse::<TaskId>().map_err(|_| no_task())?;
         match app.gateway.seed(wanted.job()).await? {

@@ -439,7 +439,7 @@ bodies! {
     }
 
     /// Which picture to make a video of, or which video to make longer.
-    Video as MjVideo {
+    Film as MjVideo {
         /// What happens.
         prompt: Option<String>,
         /// How much moves; `low` where nothing is said.
@@ -460,5 +460,45 @@ bodies! {
         index: Option<u8>,
         /// The task to start from.
         task_id: Option<String>,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_kind_of_gateway_error_has_its_code() {
+        let told = |error: Error| Answer::from(error).code;
+        let table = ErrorKind::ALL.map(|kind| (kind.code(), told(Error::new(kind, "why"))));
+        assert_eq!(
+            table,
+            [
+                ("invalid_request", 4),
+                ("invalid_prompt", 4),
+                ("not_found", 3),
+                ("conflict", 4),
+                ("idempotency_mismatch", 4),
+                ("upstream_rejected", 3),
+                ("unavailable", 9),
+                ("storage_full", 23),
+                ("internal", 9),
+            ]
+        );
+        let rejected = |failure| Error::new(ErrorKind::Rejected, "why").with_failure(failure);
+        assert_eq!(told(rejected(FailureKind::Moderated)), 24);
+        assert_eq!(told(rejected(FailureKind::Unsupported)), 4);
+    }
+
+    #[test]
+    fn wrong_fields_are_told_by_the_names_that_clients_know() {
+        for (pointer, told) in [
+            ("/images/0", "base64Array: why"),
+            ("/mask", "maskBase64: why"),
+            ("/job", "taskId: why"),
+            ("/index", "index: why"),
+        ] {
+            assert_eq!(Answer::from(Error::field(pointer, "why")).description, told);
+        }
     }
 }
