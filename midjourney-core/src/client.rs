@@ -3,18 +3,20 @@
 //! Each upstream is one module with its wire types private to it. All of them take the same [`Submission`] and give
 //! the same [`RemoteStatus`]; what they cannot do is refused before anything is spent.
 
-#[cfg(feature = "upstream-acedata")]
-pub mod acedata;
-#[cfg(feature = "upstream-apiframe")]
-pub mod apiframe;
 #[cfg(feature = "http")]
 mod http;
+#[cfg(feature = "upstream-legnext")]
+pub mod legnext;
 #[cfg(feature = "upstream-midjourney-proxy")]
 pub mod midjourney_proxy;
 #[cfg(feature = "simulator")]
 pub mod simulator;
-#[cfg(feature = "upstream-ttapi")]
-pub mod ttapi;
+#[cfg(any(
+    feature = "upstream-evolink",
+    feature = "upstream-legnext",
+    feature = "upstream-youchuan"
+))]
+mod verbs;
 
 #[cfg(feature = "http")]
 pub use http::HttpOptions;
@@ -50,6 +52,8 @@ pub struct ParentTask {
     pub handle: Option<String>,
     /// Where the upstream had the picture that the follow-up starts from. It may be gone by now.
     pub picture_url: Option<String>,
+    /// Width and height of that picture in pixels, where it is known.
+    pub picture_size: Option<(u32, u32)>,
 }
 
 impl ParentTask {
@@ -62,6 +66,7 @@ impl ParentTask {
             action: Action::Imagine,
             handle: None,
             picture_url: None,
+            picture_size: None,
         }
     }
 
@@ -85,6 +90,10 @@ impl ParentTask {
             action: job.request.action,
             handle: handle.clone(),
             picture_url: picture.map(|image| image.source_url.clone()),
+            // The grid's size says nothing of its parts, which have gaps between them at some upstreams.
+            picture_size: picture
+                .filter(|image| image.kind == ImageKind::Single)
+                .and_then(|image| image.size),
             ..Self::new(upstream.clone(), actions.clone(), job.request.prompt.clone())
         })
     }
@@ -104,6 +113,12 @@ impl ParentTask {
     /// The same task, whose picture was there.
     pub fn with_picture_url(mut self, url: Option<String>) -> Self {
         self.picture_url = url;
+        self
+    }
+
+    /// The same task, whose picture is of this size.
+    pub const fn with_picture_size(mut self, size: Option<(u32, u32)>) -> Self {
+        self.picture_size = size;
         self
     }
 

@@ -2,6 +2,8 @@
 //!
 //! A module of an upstream adds what is its own: routes and bodies, the table of what answers mean, and nothing else.
 
+#[cfg(feature = "upstream-legnext")]
+mod form;
 mod loose;
 #[cfg(any(
     feature = "upstream-acedata",
@@ -15,6 +17,8 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use url::Url;
 
+#[cfg(feature = "upstream-legnext")]
+pub(super) use self::form::Form;
 pub(super) use self::{
     loose::{List, Loose, Text},
     reply::{Reply, by_status, garbled, mask, task_id, trouble},
@@ -118,6 +122,7 @@ impl Caller {
         url
     }
 
+    #[cfg(feature = "upstream-midjourney-proxy")]
     pub(super) const fn base_url(&self) -> &Url {
         &self.options.base_url
     }

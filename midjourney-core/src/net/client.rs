@@ -1,6 +1,6 @@
 //! The client that all outgoing calls go through.
 
-use std::{fmt, time::Duration};
+use std::{borrow::Cow, fmt, time::Duration};
 
 use bytes::{Bytes, BytesMut};
 use reqwest::{
@@ -118,6 +118,7 @@ pub struct OutboundRequest {
     url: Url,
     headers: Vec<(HeaderName, Secret)>,
     body: Option<Bytes>,
+    content_type: Cow<'static, str>,
     time: Option<Duration>,
 }
 
@@ -129,6 +130,7 @@ impl OutboundRequest {
             url,
             headers: Vec::new(),
             body: None,
+            content_type: Cow::Borrowed("application/json"),
             time: None,
         }
     }
@@ -140,6 +142,12 @@ impl OutboundRequest {
             body: Some(json.into()),
             ..Self::get(url)
         }
+    }
+
+    /// The same request, whose body is of this type rather than JSON.
+    pub fn with_content_type(mut self, content_type: impl Into<Cow<'static, str>>) -> Self {
+        self.content_type = content_type.into();
+        self
     }
 
     /// The same request with a header, whose value is kept secret. `name` is lower case.
@@ -296,7 +304,9 @@ impl Outbound {
             sending = sending.header(name, value);
         }
         if let Some(body) = request.body {
-            sending = sending.header(CONTENT_TYPE, "application/json").body(body);
+            sending = sending
+                .header(CONTENT_TYPE, request.content_type.as_ref())
+                .body(body);
         }
         let mut response = headers_of(sending, deadline.min(Instant::now() + headers)).await?;
         let limit = self.options.body_limit;

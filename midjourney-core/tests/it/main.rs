@@ -1,24 +1,19 @@
 //! One binary for all integration tests of the core.
 
-#[cfg(feature = "upstream-acedata")]
-mod acedata;
-#[cfg(feature = "upstream-apiframe")]
-mod apiframe;
 mod actions;
 mod crash;
 mod engine;
 mod given;
+#[cfg(feature = "upstream-legnext")]
+mod legnext;
 mod memory;
 #[cfg(feature = "upstream-midjourney-proxy")]
 mod midjourney_proxy;
-mod pool;
+#[cfg(any(
+    feature = "upstream-evolink",
+    feature = "upstream-legnext",
+    feature = "upstream-youchuan"
+))]
+mod partner;
 mod races;
 mod suite_bites;
-#[cfg(feature = "upstream-ttapi")]
-mod ttapi;
-#[cfg(any(
-    feature = "upstream-acedata",
-    feature = "upstream-apiframe",
-    feature = "upstream-ttapi"
-))]
-mod upstream;

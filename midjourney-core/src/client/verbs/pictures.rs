@@ -1,0 +1,44 @@
+//! Pictures on their way in, as links, and on their way out, as results.
+
+use crate::{
+    client::{ClientError, InputPicture, http::Text},
+    image::ImageKind,
+    job::RemoteImage,
+};
+
+/// The longest address of a picture.
+const MAX_URL: usize = 4_096;
+
+/// Where the upstream can get `picture`.
+pub(in crate::client) fn link(picture: &InputPicture) -> Result<&str, ClientError> {
+    picture.url.as_deref().ok_or_else(|| {
+        ClientError::unsupported(
+            "this upstream takes links only: give one, or set server.public_url so that uploads have links",
+        )
+    })
+}
+
+/// Where the upstream can get each of `pictures`.
+pub(in crate::client) fn links(pictures: &[InputPicture]) -> Result<Vec<&str>, ClientError> {
+    pictures.iter().map(link).collect()
+}
+
+/// `text`, where it is a link to the web that may be kept.
+pub(in crate::client) fn web_link(text: &str) -> Option<&str> {
+    let web = text.starts_with("https://") || text.starts_with("http://");
+    (web && text.len() <= MAX_URL).then_some(text)
+}
+
+/// The first `most` of `links` as single pictures. A picture's number is its place, and those that moderation removed leave
+/// their place empty.
+pub(in crate::client) fn singles<'a>(
+    links: impl IntoIterator<Item = &'a Text>,
+    most: usize,
+) -> Vec<RemoteImage> {
+    let numbered = links.into_iter().take(most).zip(1..);
+    numbered
+        .filter_map(|(text, index)| {
+            web_link(text.as_str()).map(|url| RemoteImage::new(url, ImageKind::Single, index))
+        })
+        .collect()
+}

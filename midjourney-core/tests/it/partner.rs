@@ -1,0 +1,483 @@
+//! What the tests of upstreams with Midjourney's partner verbs share: an account, imitations on loopback, bad weather.
+
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail with the test")]
+
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use midjourney_core::{
+    client::{ClientError, HttpOptions, MidjourneyClient, ParentTask, Submission},
+    clock::{OsEntropy, SystemClock, Timestamp},
+    error::{Applied, Chain},
+    id::JobId,
+    job::{Action, FailureKind, JobRequest, Nonce, ParentRef, RemoteAction, RemoteStatus, Spent, UpstreamId},
+    key::{Key, KeyError, KeyName, KeyProvider, Secret},
+    net::{Outbound, OutboundOptions},
+    webhook::CallbackRegistration,
+};
+use serde_json::{Value, json};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::{TcpListener, TcpStream},
+};
+use url::Url;
+use wiremock::{Mock, MockServer, ResponseTemplate};
+
+/// Both halves of a key with two parts; the whole key where there is one.
+pub(crate) const CANARY: &str = "canary-5ecret-key";
+
+/// The job that a finished task at the upstream belongs to.
+pub(crate) const TASK: &str = "aaaaaaaa-0000-0000-0000-000000000001";
+
+#[derive(Debug)]
+struct OneKey(Option<String>);
+
+#[async_trait]
+impl KeyProvider for OneKey {
+    fn source(&self) -> &'static str {
+        "test"
+    }
+
+    async fn current(&self, name: &KeyName, _now: Timestamp) -> Result<Key, KeyError> {
+        let missing = || KeyError::Missing {
+            name: name.clone(),
+            mend: "set it",
+        };
+        let key = self.0.clone().ok_or_else(missing)?;
+        Ok(Key::new(1, Secret::new(key)))
+    }
+
+    async fn usable(&self, name: &KeyName, now: Timestamp) -> Result<Vec<Key>, KeyError> {
+        Ok(self.current(name, now).await.into_iter().collect())
+    }
+}
+
+thread_local! {
+    /// One for each test, which has a thread of its own: setting up TLS takes longer than most of them.
+    static OUTBOUND: Outbound = {
+        let mut options = OutboundOptions::default();
+        options.headers_timeout = Duration::from_millis(400);
+        options.idle_timeout = Duration::from_millis(400);
+        Outbound::new(options).unwrap()
+    };
+}
+
+/// An account at `base` under `key`.
+pub(crate) fn options(base: &str, key: Option<&str>) -> HttpOptions {
+    HttpOptions::new(
+        Url::parse(base).unwrap(),
+        KeyName::new("midjourney"),
+        Arc::new(OneKey(key.map(str::to_owned))),
+        Arc::new(SystemClock),
+        OUTBOUND.with(Outbound::clone),
+    )
+    .with_timeout(Duration::from_secs(2))
+}
+
+pub(crate) fn job() -> JobId {
+    JobId::new(Timestamp::from_millis(1), &OsEntropy)
+}
+
+pub(crate) fn submission(request: JobRequest) -> Submission {
+    Submission::new(job(), Nonce::new(&OsEntropy), request)
+}
+
+pub(crate) fn imagine() -> Submission {
+    submission(JobRequest::imagine("a red fox --ar 3:2"))
+}
+
+/// A finished task that was drawn from `prompt` and offers `actions`.
+pub(crate) fn parent(prompt: &str, actions: &[&str]) -> ParentTask {
+    let actions = actions.iter().map(|id| RemoteAction::new(*id, *id)).collect();
+    ParentTask::new(UpstreamId::new(TASK), actions, prompt.to_owned())
+}
+
+/// A follow-up on picture `index` of `parent`, with the parent's prompt.
+pub(crate) fn follow_up(action: Action, index: u8, parent: &ParentTask) -> Submission {
+    let request = JobRequest::follow_up(action, ParentRef::new(job(), index), &parent.prompt);
+    submission(request).with_parent(Some(parent.clone()))
+}
+
+/// The same submission with another prompt.
+pub(crate) fn with_prompt(mut submission: Submission, prompt: &str) -> Submission {
+    submission.request.prompt = prompt.to_owned();
+    submission
+}
+
+/// A gateway that always answers so.
+pub(crate) async fn answering(status: u16, body: impl AsRef<[u8]>) -> MockServer {
+    let server = MockServer::start().await;
+    Mock::given(wiremock::matchers::any())
+        .respond_with(ResponseTemplate::new(status).set_body_bytes(body.as_ref()))
+        .mount(&server)
+        .await;
+    server
+}
+
+/// The only request that `server` got: its path and its body as JSON.
+pub(crate) async fn sent(server: &MockServer) -> (String, Value) {
+    let requests = server.received_requests().await.unwrap();
+    assert_eq!(requests.len(), 1, "sent exactly once");
+    assert_eq!(requests[0].method.as_str(), "POST");
+    assert_eq!(requests[0].headers["content-type"], "application/json");
+    let body = serde_json::from_slice(&requests[0].body).unwrap();
+    (requests[0].url.path().to_owned(), body)
+}
+
+/// A server that does `work` on every connection once the head of a request has come, and counts connections.
+async fn raw<F>(work: impl Fn(TcpStream) -> F + Send + Sync + 'static) -> (SocketAddr, Arc<AtomicUsize>)
+where
+    F: Future<Output = ()> + Send + 'static,
+{
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let seen = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&seen);
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            count.fetch_add(1, Ordering::SeqCst);
+            let mut head = vec![0; 65_536];
+            if stream.read(&mut head).await.is_ok() {
+                tokio::spawn(work(stream));
+            }
+        }
+    });
+    (address, seen)
+}
+
+/// How a refusal is to be judged: its kind, whether it may have taken effect, whether another try may pass.
+pub(crate) type Judged = (FailureKind, Applied, bool);
+
+pub(crate) const fn no(kind: FailureKind) -> Judged {
+    (kind, Applied::No, false)
+}
+
+pub(crate) const fn later(kind: FailureKind) -> Judged {
+    (kind, Applied::No, true)
+}
+
+pub(crate) const fn lost(kind: FailureKind) -> Judged {
+    (kind, Applied::Maybe, true)
+}
+
+/// Checks what a submit makes of each answer, and that it was sent once.
+pub(crate) async fn refuses<C: MidjourneyClient>(
+    client: impl Fn(&str) -> C,
+    submission: &Submission,
+    rows: Vec<(u16, Value, Judged)>,
+) {
+    for (status, body, judged) in rows {
+        let text = body.as_str().map_or_else(|| body.to_string(), str::to_owned);
+        let server = answering(status, &text).await;
+        let error = client(&server.uri()).submit(submission).await.unwrap_err();
+        assert_eq!(
+            (error.failure.kind, error.applied, error.retry),
+            judged,
+            "{status} {text}"
+        );
+        let spent = match judged.1 {
+            Applied::Maybe => Spent::Maybe,
+            Applied::No => Spent::No,
+        };
+        assert_eq!(error.failure.spent, spent, "{status} {text}");
+        assert_eq!(
+            server.received_requests().await.unwrap().len(),
+            1,
+            "{status} {text}"
+        );
+    }
+}
+
+/// What plain HTTP statuses mean to all of these upstreams.
+pub(crate) fn plain_statuses() -> Vec<(u16, Value, Judged)> {
+    use FailureKind as K;
+    [
+        (302, lost(K::BadAnswer)),
+        (303, lost(K::BadAnswer)),
+        (307, no(K::BadAnswer)),
+        (308, no(K::BadAnswer)),
+        (400, no(K::InvalidPrompt)),
+        (401, no(K::AccountBlocked)),
+        (402, no(K::QuotaExhausted)),
+        (403, no(K::AccountBlocked)),
+        (404, no(K::Unsupported)),
+        (405, no(K::Unsupported)),
+        (408, lost(K::BadAnswer)),
+        (409, lost(K::BadAnswer)),
+        (413, no(K::InvalidPrompt)),
+        (418, lost(K::BadAnswer)),
+        (422, no(K::InvalidPrompt)),
+        (429, later(K::RateLimited)),
+        (500, lost(K::Transient)),
+        (502, lost(K::Transient)),
+        (503, lost(K::Transient)),
+        (504, lost(K::Transient)),
+    ]
+    .into_iter()
+    .map(|(status, judged)| (status, json!("<html>"), judged))
+    .collect()
+}
+
+/// Bodies that answer nothing. `id` and `status` are the names of the fields that an answer must have.
+fn bad_bodies(id: &str) -> Vec<Vec<u8>> {
+    let with = |value: &str| format!("{{\"{id}\":{value}}}");
+    let mut bodies: Vec<Vec<u8>> = [
+        "",
+        " ",
+        "null",
+        "true",
+        "0",
+        "-1",
+        "1e999",
+        "\"\"",
+        "[]",
+        "[1]",
+        "[{}]",
+        "{}",
+        "{",
+        "}",
+        "{\"",
+        "<html><body>502 Bad Gateway</body></html>",
+        "<!doctype html>",
+        "ok",
+        "提交成功",
+        "{'id':1}",
+        "{\"status\":",
+        "{\"status\":2}",
+        "{\"code\":0,\"message\":\"ok\"}",
+        "{\"data\":{\"id\":\"1\"}}",
+    ]
+    .map(|text| text.as_bytes().to_vec())
+    .to_vec();
+    for value in [
+        "null", "true", "{}", "[]", "[\"1\"]", "\"\"", "\"..\"", "\"a b\"", "\"a/b\"", "\"../x\"", "1.5e3",
+        "01",
+    ] {
+        // A number is an id, but none that was asked for.
+        if value != "1.5e3" {
+            bodies.push(with(value).into_bytes());
+        }
+    }
+    bodies.push(with("\"1\",").into_bytes());
+    bodies.push(format!("\u{feff}{}", with("\"1\"")).into_bytes());
+    bodies.push([with("\"1\"").as_bytes(), b"{}"].concat());
+    bodies.push(vec![0xff, 0xfe, 0x00]);
+    bodies.push([b"{\"", id.as_bytes(), b"\":\"\xff\"}"].concat());
+    bodies.push(vec![0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 3]);
+    bodies.push([b"[".repeat(100_000), b"]".repeat(100_000)].concat());
+    bodies.push(b"{\"output\":".repeat(100_000));
+    bodies
+}
+
+/// None of the bad bodies may panic, count as accepted, or as surely refused.
+pub(crate) async fn survives_bad_bodies<C: MidjourneyClient>(client: impl Fn(&str) -> C, id: &str) {
+    let bodies = bad_bodies(id);
+    assert!(bodies.len() >= 40, "{}", bodies.len());
+    for body in bodies {
+        let shown = String::from_utf8_lossy(&body[..body.len().min(60)]).into_owned();
+        let server = answering(200, &body).await;
+        let client = client(&server.uri());
+        let error = client.submit(&imagine()).await.unwrap_err();
+        assert_eq!(
+            (error.failure.kind, error.applied),
+            (FailureKind::BadAnswer, Applied::Maybe),
+            "{shown}"
+        );
+        assert!(Chain(&error).to_string().len() <= 2_300, "{shown}");
+        let error = client.status(&UpstreamId::new(TASK)).await.unwrap_err();
+        assert_eq!(
+            (error.failure.kind, error.applied, error.retry),
+            (FailureKind::BadAnswer, Applied::No, true),
+            "{shown}"
+        );
+        assert!(client.parse_callback(&body).is_err(), "{shown}");
+    }
+    let huge = format!("{{\"{id}\":\"1\",\"x\":\"{}\"}}", "y".repeat(1 << 20));
+    assert!(
+        client("http://127.0.0.1:9")
+            .parse_callback(huge.as_bytes())
+            .is_err()
+    );
+}
+
+/// A connection that breaks leaves open whether the task was started, and the request is not sent again.
+pub(crate) async fn never_sends_twice<C: MidjourneyClient>(client: impl Fn(&str) -> C) {
+    let half = |text: &'static str| {
+        move |mut stream: TcpStream| async move {
+            stream.write_all(text.as_bytes()).await.ok();
+        }
+    };
+    let servers = [
+        raw(|stream: TcpStream| async move {
+            // Closing at once without lingering sends a reset.
+            stream.set_zero_linger().ok();
+        })
+        .await,
+        raw(|stream: TcpStream| async move {
+            std::future::pending::<()>().await;
+            drop(stream);
+        })
+        .await,
+        raw(half("")).await,
+        raw(half("HTTP/1.1 200 OK\r\ncontent-")).await,
+        raw(half("HTTP/1.1 200 OK\r\ncontent-length: 30\r\n\r\n{\"id\":\"1")).await,
+        raw(half("SSH-2.0-OpenSSH_9.9\r\n")).await,
+    ];
+    for (n, (address, seen)) in servers.into_iter().enumerate() {
+        let client = client(&format!("http://{address}"));
+        let error = client.submit(&imagine()).await.unwrap_err();
+        assert_eq!(
+            (error.applied, error.failure.spent),
+            (Applied::Maybe, Spent::Maybe),
+            "{n}: {error:?}"
+        );
+        assert_eq!(seen.load(Ordering::SeqCst), 1, "{n}: sent exactly once");
+        let error = client.status(&UpstreamId::new(TASK)).await.unwrap_err();
+        assert_eq!((error.applied, error.retry), (Applied::No, true), "{n}");
+    }
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    drop(listener);
+    let error = client(&format!("http://{address}"))
+        .submit(&imagine())
+        .await
+        .unwrap_err();
+    assert_eq!(
+        (error.applied, error.retry),
+        (Applied::No, true),
+        "nobody listened"
+    );
+}
+
+/// What statuses mean to a question, which is free to ask again. `task` is the body of a running task.
+pub(crate) async fn reads_statuses<C: MidjourneyClient>(client: impl Fn(&str) -> C, id: &str) {
+    use FailureKind as K;
+    let ask = async |status: u16, body: &str| {
+        let server = answering(status, body).await;
+        client(&server.uri()).status(&UpstreamId::new(TASK)).await
+    };
+    for body in ["", r#"{"code":404,"message":"not found"}"#] {
+        assert_eq!(ask(404, body).await.unwrap(), RemoteStatus::Missing, "{body}");
+    }
+    for (status, kind, retry) in [
+        (302, K::BadAnswer, true),
+        (401, K::AccountBlocked, false),
+        (403, K::AccountBlocked, false),
+        (404, K::BadAnswer, true),
+        (418, K::BadAnswer, true),
+        (429, K::RateLimited, true),
+        (500, K::Transient, true),
+        (503, K::Transient, true),
+    ] {
+        let error = ask(status, "<html>").await.unwrap_err();
+        assert_eq!(
+            (error.failure.kind, error.retry, error.applied),
+            (kind, retry, Applied::No),
+            "{status}"
+        );
+    }
+    let running = json!({id: TASK, "status": "dreaming"}).to_string();
+    assert_eq!(
+        ask(200, &running).await.unwrap(),
+        RemoteStatus::Running { progress: None },
+        "a status that is not known"
+    );
+    let other = json!({id: "another", "status": "completed"}).to_string();
+    assert_eq!(
+        ask(200, &other).await.unwrap_err().failure.kind,
+        K::BadAnswer,
+        "another task"
+    );
+    // An id that would change the path is never sent.
+    let server = answering(200, "{}").await;
+    for id in ["..", "a/b", ""] {
+        let status = client(&server.uri()).status(&UpstreamId::new(id)).await.unwrap();
+        assert_eq!(status, RemoteStatus::Missing);
+    }
+    assert!(server.received_requests().await.unwrap().is_empty());
+}
+
+/// A submission with an address to call back, and the proof at its end.
+pub(crate) fn with_callback(submission: Submission) -> (Submission, String, String) {
+    let registration = CallbackRegistration::new("https://gw.example/cb", Secret::new("s"));
+    let hook = registration.url_for(submission.job).expose().to_owned();
+    let proof = hook.rsplit('.').next().unwrap().to_owned();
+    (submission.with_callback(Some(Secret::new(&*hook))), hook, proof)
+}
+
+/// The key, either part of it, and the callback address appear in no error, whatever the upstream repeats.
+pub(crate) async fn shows_no_secret<C: MidjourneyClient>(client: impl Fn(&str) -> C) {
+    let (submission, hook, proof) = with_callback(imagine());
+    let leak = format!("Bearer {CANARY} and {CANARY}-app|{CANARY} and {hook} and {proof}");
+    for (status, body) in [
+        (400, json!({"code": 400, "message": leak}).to_string()),
+        (
+            403,
+            json!({"error": {"message": leak, "raw_message": leak}}).to_string(),
+        ),
+        (
+            403,
+            json!({"code": 403, "reason": "Msg_Sensitive", "message": leak}).to_string(),
+        ),
+        (200, leak.clone()),
+        (200, format!("{}{leak}", "x".repeat(1_980))),
+        (401, leak.clone()),
+        (429, leak.clone()),
+        (500, leak.clone()),
+    ] {
+        let server = answering(status, &body).await;
+        let client = client(&server.uri());
+        let error = client.submit(&submission).await.unwrap_err();
+        let shown = format!("{error:?} {error} {} {client:?} {submission:?}", Chain(&error));
+        assert!(
+            !shown.contains(CANARY) && !shown.contains(&proof),
+            "{status}: {shown}"
+        );
+    }
+    for body in [
+        json!({"job_id": TASK, "status": "failed", "error": {"message": leak}}),
+        json!({"id": TASK, "status": "failed", "error": {"code": "x", "message": leak}}),
+        json!({"id": TASK, "status": 3, "comment": leak}),
+    ] {
+        let server = answering(200, body.to_string()).await;
+        let status = client(&server.uri()).status(&UpstreamId::new(TASK)).await;
+        let shown = format!("{status:?}");
+        assert!(!shown.contains(CANARY), "{shown}");
+    }
+}
+
+/// Checks that each refusal comes before anything is sent, from `check` as from `submit`, and names `words`.
+pub(crate) async fn refused_early<C: MidjourneyClient>(
+    client: impl Fn(&str) -> C,
+    submission: &Submission,
+    words: &str,
+) {
+    let server = answering(200, "{}").await;
+    let client = client(&server.uri());
+    let failure = client
+        .check(&submission.request, submission.parent.as_ref())
+        .unwrap_err();
+    assert!(failure.message.contains(words), "{failure}");
+    let error = client.submit(submission).await.unwrap_err();
+    assert_eq!((error.failure.kind, error.applied), (failure.kind, Applied::No));
+    assert!(server.received_requests().await.unwrap().is_empty());
+}
+
+/// The error of a submit to a gateway that must not be asked.
+pub(crate) async fn unsent<C: MidjourneyClient>(
+    client: impl Fn(&str) -> C,
+    submission: &Submission,
+) -> ClientError {
+    let server = answering(200, "{}").await;
+    let error = client(&server.uri()).submit(submission).await.unwrap_err();
+    assert!(server.received_requests().await.unwrap().is_empty());
+    assert_eq!(error.applied, Applied::No);
+    error
+}
