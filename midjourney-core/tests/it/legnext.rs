@@ -657,7 +657,9 @@ fn a_signature_proves_the_sender() {
         let mut mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes()).unwrap();
         mac.update(signed);
         let bytes = mac.finalize().into_bytes();
-        bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>()
+        bytes
+            .iter()
+            .fold(String::new(), |hex, byte| format!("{hex}{byte:02x}"))
     };
     let bare = sign("whsec-1", body);
     let timed = sign("whsec-1", br#"1767225600.{"job_id":"1"}"#);

@@ -1,6 +1,11 @@
 //! What the tests of upstreams with Midjourney's partner verbs share: an account, imitations on loopback, bad weather.
 
-#![expect(clippy::unwrap_used, reason = "helpers of tests fail with the test")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::future_not_send,
+    reason = "helpers of tests fail with the test, and run on its thread"
+)]
 
 use std::{
     net::SocketAddr,
@@ -107,7 +112,7 @@ pub(crate) fn follow_up(action: Action, index: u8, parent: &ParentTask) -> Submi
 
 /// The same submission with another prompt.
 pub(crate) fn with_prompt(mut submission: Submission, prompt: &str) -> Submission {
-    submission.request.prompt = prompt.to_owned();
+    prompt.clone_into(&mut submission.request.prompt);
     submission
 }
 

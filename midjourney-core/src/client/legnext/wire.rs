@@ -13,7 +13,8 @@ use crate::client::http::{List, Loose, Text};
 pub(super) struct Task {
     pub(super) job_id: Text,
     /// With hyphens or underscores.
-    pub(super) task_type: Text,
+    #[serde(rename = "task_type")]
+    verb: Text,
     pub(super) status: Text,
     pub(super) output: Loose<Output>,
     pub(super) error: Loose<Trouble>,
@@ -39,7 +40,7 @@ impl Task {
 
     /// What it did, spelled with hyphens.
     pub(super) fn verb(&self) -> String {
-        self.task_type.as_str().to_ascii_lowercase().replace('_', "-")
+        self.verb.as_str().to_ascii_lowercase().replace('_', "-")
     }
 }
 
