@@ -4,6 +4,8 @@
 //! facts give alike for all three: a task and a picture counted from 0, one text of at most 8,192 characters, links
 //! rather than bytes, and what plain HTTP statuses mean.
 
+#[cfg(any(feature = "upstream-legnext", feature = "upstream-youchuan"))]
+mod allowed;
 mod answer;
 #[cfg(any(feature = "upstream-legnext", feature = "upstream-youchuan"))]
 mod canvas;

@@ -1,6 +1,9 @@
 //! The verbs that `LegNext` and `YouChuan` have under the same routes and field names, told apart by their numbers.
 
-use super::{Fields, PAN_SCALE, lacking, own_prompt, picture, scale, task, text, unsupported, version};
+use super::{
+    Fields, PAN_SCALE, allowed, lacking, own_prompt, picture, scale, task, text, unsupported,
+    version::Version,
+};
 use crate::{
     client::ParentTask,
     job::{Action, Direction, Failure, JobRequest, Strength, UpscaleMode},
@@ -16,7 +19,7 @@ pub(in crate::client) struct Numbers {
     /// `mode` of a remix.
     pub(in crate::client) remix: fn(Strength) -> u8,
     /// What pictures of a version cannot be used for here, though Midjourney has it.
-    pub(in crate::client) lacks: fn(version::Version, Action) -> bool,
+    pub(in crate::client) lacks: fn(Version, Action) -> bool,
 }
 
 /// A request as it is sent, but for its pictures and its callback.
@@ -118,7 +121,7 @@ impl Numbers {
     ) -> Result<&'a ParentTask, Failure> {
         let parent = task(request, parent)?;
         if parent.actions.is_empty() {
-            version::check(&parent.prompt, request.action, |version, action| {
+            allowed::check(&parent.prompt, request.action, |version, action| {
                 self.verb(action, true).is_some() && !(self.lacks)(version, action)
             })?;
         }
