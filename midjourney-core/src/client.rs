@@ -17,6 +17,8 @@ pub mod simulator;
     feature = "upstream-youchuan"
 ))]
 mod verbs;
+#[cfg(feature = "upstream-youchuan")]
+pub mod youchuan;
 
 #[cfg(feature = "http")]
 pub use http::HttpOptions;

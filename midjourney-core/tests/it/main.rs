@@ -17,3 +17,5 @@ mod midjourney_proxy;
 mod partner;
 mod races;
 mod suite_bites;
+#[cfg(feature = "upstream-youchuan")]
+mod youchuan;
