@@ -3,6 +3,8 @@
 //! Each upstream is one module with its wire types private to it. All of them take the same [`Submission`] and give
 //! the same [`RemoteStatus`]; what they cannot do is refused before anything is spent.
 
+#[cfg(feature = "upstream-evolink")]
+pub mod evolink;
 #[cfg(feature = "http")]
 mod http;
 #[cfg(feature = "upstream-legnext")]

@@ -3,6 +3,8 @@
 mod actions;
 mod crash;
 mod engine;
+#[cfg(feature = "upstream-evolink")]
+mod evolink;
 mod given;
 #[cfg(feature = "upstream-legnext")]
 mod legnext;
