@@ -7,13 +7,12 @@ use std::sync::{Arc, LazyLock};
 
 use midjourney_core::{
     client::{
-        ClientError, HttpOptions, MidjourneyClient, acedata, apiframe, midjourney_proxy::MidjourneyProxy,
-        ttapi,
+        HttpOptions, MidjourneyClient, evolink::EvoLink, legnext::LegNext, midjourney_proxy::MidjourneyProxy,
+        youchuan::YouChuan,
     },
     clock::{SystemClock, Timestamp},
     config::Config,
-    error::Applied,
-    job::{IdempotencyKey, RemoteStatus, UpstreamId},
+    job::IdempotencyKey,
     key::KeyName,
     memory::MemoryKeys,
     net::{Outbound, OutboundOptions},
@@ -81,67 +80,31 @@ pub fn config(data: &[u8]) {
     }
 }
 
-/// Any bytes as a callback of midjourney-proxy.
+/// Any bytes as a callback of `midjourney-proxy`.
 pub fn callback(data: &[u8]) {
     static CLIENT: LazyLock<Option<MidjourneyProxy>> = LazyLock::new(|| options().map(MidjourneyProxy::new));
-    if let Some(client) = &*CLIENT {
-        drop(client.parse_callback(data));
-    }
+    read(CLIENT.as_ref(), data);
 }
 
-/// Any bytes as an answer or a callback of `acedata`.
-///
-/// # Panics
-/// Where an answer counts as what it cannot be.
-pub fn acedata(data: &[u8]) {
-    static CLIENT: LazyLock<Option<acedata::AceData>> =
-        LazyLock::new(|| options().map(acedata::AceData::new));
-    upstream(CLIENT.as_ref(), acedata::judge, data);
+/// Any bytes as a callback of `LegNext`.
+pub fn legnext(data: &[u8]) {
+    static CLIENT: LazyLock<Option<LegNext>> = LazyLock::new(|| options().map(LegNext::new));
+    read(CLIENT.as_ref(), data);
 }
 
-/// Any bytes as an answer or a callback of `apiframe`.
-///
-/// # Panics
-/// Where an answer counts as what it cannot be.
-pub fn apiframe(data: &[u8]) {
-    static CLIENT: LazyLock<Option<apiframe::ApiFrame>> =
-        LazyLock::new(|| options().map(apiframe::ApiFrame::new));
-    upstream(CLIENT.as_ref(), apiframe::judge, data);
+/// Any bytes as a callback of `YouChuan`.
+pub fn youchuan(data: &[u8]) {
+    static CLIENT: LazyLock<Option<YouChuan>> = LazyLock::new(|| options().map(YouChuan::new));
+    read(CLIENT.as_ref(), data);
 }
 
-/// Any bytes as an answer or a callback of `ttapi`.
-///
-/// # Panics
-/// Where an answer counts as what it cannot be.
-pub fn ttapi(data: &[u8]) {
-    static CLIENT: LazyLock<Option<ttapi::TtApi>> = LazyLock::new(|| options().map(ttapi::TtApi::new));
-    upstream(CLIENT.as_ref(), ttapi::judge, data);
+/// Any bytes as a callback of `EvoLink`.
+pub fn evolink(data: &[u8]) {
+    static CLIENT: LazyLock<Option<EvoLink>> = LazyLock::new(|| options().map(EvoLink::new));
+    read(CLIENT.as_ref(), data);
 }
 
-/// What an answer means to a submit and to a question.
-type Judge =
-    fn(u16, &[u8], &UpstreamId) -> (Result<UpstreamId, ClientError>, Result<RemoteStatus, ClientError>);
-
-/// `data` is a body, under each status that is read in a way of its own.
-fn upstream(client: Option<&impl MidjourneyClient>, judge: Judge, data: &[u8]) {
-    let id = UpstreamId::new("aaaa");
-    for status in [200, 302, 307, 400, 401, 403, 404, 408, 429, 500, 503] {
-        let (submitted, told) = judge(status, data, &id);
-        match submitted {
-            Ok(id) => {
-                assert!(status < 300, "a refusal counts as accepted");
-                assert!(!id.as_str().is_empty(), "an accepted task has no name");
-            }
-            Err(error) => assert!(
-                status < 500 || error.applied == Applied::Maybe,
-                "a breakdown counts as a refusal"
-            ),
-        }
-        if let Ok(RemoteStatus::Succeeded(result)) = told {
-            assert!(status < 300 && !result.is_empty(), "nothing counts as a result");
-            assert!(result.images.len() <= 5, "results are not bounded");
-        }
-    }
+fn read(client: Option<&impl MidjourneyClient>, data: &[u8]) {
     if let Some(client) = client {
         drop(client.parse_callback(data));
     }
@@ -150,11 +113,10 @@ fn upstream(client: Option<&impl MidjourneyClient>, judge: Judge, data: &[u8]) {
 fn options() -> Option<HttpOptions> {
     let outbound = Outbound::new(OutboundOptions::default()).ok()?;
     let base_url = "https://gateway.invalid".parse().ok()?;
-    let keys = Arc::new(MemoryKeys::new());
     Some(HttpOptions::new(
         base_url,
         KeyName::new("midjourney"),
-        keys,
+        Arc::new(MemoryKeys::new()),
         Arc::new(SystemClock),
         outbound,
     ))

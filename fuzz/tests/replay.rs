@@ -34,16 +34,16 @@ fn callbacks() {
 }
 
 #[test]
-fn acedata() {
-    replay("acedata", midjourney_fuzz::acedata);
+fn legnext_callbacks() {
+    replay("legnext", midjourney_fuzz::legnext);
 }
 
 #[test]
-fn apiframe() {
-    replay("apiframe", midjourney_fuzz::apiframe);
+fn youchuan_callbacks() {
+    replay("youchuan", midjourney_fuzz::youchuan);
 }
 
 #[test]
-fn ttapi() {
-    replay("ttapi", midjourney_fuzz::ttapi);
+fn evolink_callbacks() {
+    replay("evolink", midjourney_fuzz::evolink);
 }
