@@ -1,9 +1,9 @@
 //! `EvoLink`: `POST /v1/images/generations` for everything, with the verb in `model`; `GET /v1/tasks/{id}`. reapi.ai has the
 //! same shape.
 //!
-//! Sources: `EvoLinkAI/midjourney-api` (`docs/official-api/*.md`, `docs/errors.md`, `docs/response-schema.md`) and the
-//! `EvoLink` documentation (the pages of `mj-v7-variation` and of querying a task), as collected in the wire facts. None of
-//! it was checked against live traffic.
+//! Sources: `EvoLinkAI/midjourney-api` (`docs/official-api/*.md`, `docs/callbacks.md`, `docs/errors.md`,
+//! `docs/response-schema.md`) and the `EvoLink` documentation (the pages of `mj-v7-variation` and of querying a task).
+//! None of it was checked against live traffic.
 //!
 //! Nothing that a submit carries is echoed and there is no idempotency key, so a submit whose answer is lost is never
 //! repeated here and cannot be looked for. A task says `can_cancel`, but no route that cancels one was found.

@@ -43,7 +43,7 @@ use crate::{
 const MAX_TEXT: usize = 8_192;
 
 /// How far a pan reaches: half the picture again, as Midjourney's own button does ("`fraction` 0.5", wire facts of the web
-/// interface). All three take 1.1 to 3.0.
+/// interface). `YouChuan` and `LegNext` take 1.1 to 3.0; for `EvoLink` an example has 2.
 pub(super) const PAN_SCALE: f64 = 1.5;
 
 /// The key, which these upstreams all require.

@@ -1,7 +1,8 @@
 //! Which model does what is asked, and with which body (`docs/official-api/*.md`).
 //!
 //! Masks are polygons here, or pictures whose opaque parts are drawn anew (`v8-1-upload-paint.md`). Ours are white on black
-//! and opaque throughout: the whole picture would be drawn anew, and paid. So there is no inpaint and no edit.
+//! and opaque throughout: the whole picture would be drawn anew, and paid. Without a mask an edit draws what the picture leaves
+//! free of its canvas (`canvas-edit.md`), and ours fill it. So there is no inpaint and no edit.
 
 use super::model::{Series, Written};
 use crate::{

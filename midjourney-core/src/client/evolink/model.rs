@@ -1,10 +1,10 @@
 //! Which model draws a prompt, and what is said beside the text rather than in it.
 
-use super::super::verbs::{
-    text, unsupported,
-    version::{parameter, version},
-};
 use crate::{
+    client::verbs::{
+        text, unsupported,
+        version::{parameter, version},
+    },
     job::{Failure, FailureKind},
     prompt::Prompt,
 };
