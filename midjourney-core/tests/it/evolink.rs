@@ -8,12 +8,13 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use midjourney_core::{
     client::{
         InputPicture, MidjourneyClient as _, Reconciliation, Submission,
         evolink::{DEFAULT_BASE_URL, EvoLink},
     },
-    image::ImageKind,
+    image::{ImageKind, MediaType},
     job::{
         Action, Direction, FailureKind, JobRequest, PictureForm, RemoteImage, RemoteStatus, Shape, Spent,
         Strength, UpscaleMode, UpstreamId, Zoom,
@@ -26,7 +27,7 @@ use wiremock::{Mock, MockServer, ResponseTemplate, matchers::method};
 use crate::partner::{
     CANARY, TASK, answering, follow_up, imagine, later, lost, never_sends_twice, no, options, parent,
     plain_statuses, reads_statuses, refused_early, refuses, sent, shows_no_secret, submission,
-    survives_bad_bodies, with_callback, with_prompt,
+    survives_bad_bodies, unsent, with_callback, with_prompt,
 };
 
 fn client(base: &str) -> EvoLink {
@@ -275,6 +276,9 @@ async fn what_cannot_be_is_refused_before_anything_is_sent() {
     ] {
         refused_early(client, &submission, words).await;
     }
+    let file = InputPicture::of(Bytes::from_static(b"GIF89a\x02\0\x03\0\0\0\0"), MediaType::Gif);
+    let error = unsent(client, &retexture("of glass").with_pictures(vec![file], None)).await;
+    assert!(error.failure.message.contains("links only"), "{error}");
 }
 
 #[tokio::test]
