@@ -7,12 +7,13 @@ use std::sync::{Arc, LazyLock};
 
 use midjourney_core::{
     client::{
-        HttpOptions, MidjourneyClient, evolink::EvoLink, legnext::LegNext, midjourney_proxy::MidjourneyProxy,
-        youchuan::YouChuan,
+        ClientError, HttpOptions, MidjourneyClient, acedata, apiframe, evolink::EvoLink, legnext::LegNext,
+        midjourney_proxy::MidjourneyProxy, ttapi, youchuan::YouChuan,
     },
     clock::{SystemClock, Timestamp},
     config::Config,
-    job::IdempotencyKey,
+    error::Applied,
+    job::{IdempotencyKey, RemoteStatus, UpstreamId},
     key::KeyName,
     memory::MemoryKeys,
     net::{Outbound, OutboundOptions},
@@ -108,6 +109,62 @@ fn read(client: Option<&impl MidjourneyClient>, data: &[u8]) {
     if let Some(client) = client {
         drop(client.parse_callback(data));
     }
+}
+
+/// Any bytes as an answer or a callback of `acedata`.
+///
+/// # Panics
+/// Where an answer counts as what it cannot be.
+pub fn acedata(data: &[u8]) {
+    static CLIENT: LazyLock<Option<acedata::AceData>> =
+        LazyLock::new(|| options().map(acedata::AceData::new));
+    upstream(CLIENT.as_ref(), acedata::judge, data);
+}
+
+/// Any bytes as an answer or a callback of `apiframe`.
+///
+/// # Panics
+/// Where an answer counts as what it cannot be.
+pub fn apiframe(data: &[u8]) {
+    static CLIENT: LazyLock<Option<apiframe::ApiFrame>> =
+        LazyLock::new(|| options().map(apiframe::ApiFrame::new));
+    upstream(CLIENT.as_ref(), apiframe::judge, data);
+}
+
+/// Any bytes as an answer or a callback of `ttapi`.
+///
+/// # Panics
+/// Where an answer counts as what it cannot be.
+pub fn ttapi(data: &[u8]) {
+    static CLIENT: LazyLock<Option<ttapi::TtApi>> = LazyLock::new(|| options().map(ttapi::TtApi::new));
+    upstream(CLIENT.as_ref(), ttapi::judge, data);
+}
+
+/// What an answer means to a submit and to a question.
+type Judge =
+    fn(u16, &[u8], &UpstreamId) -> (Result<UpstreamId, ClientError>, Result<RemoteStatus, ClientError>);
+
+/// `data` is a body, under each status that is read in a way of its own.
+fn upstream(client: Option<&impl MidjourneyClient>, judge: Judge, data: &[u8]) {
+    let id = UpstreamId::new("aaaa");
+    for status in [200, 302, 307, 400, 401, 403, 404, 408, 429, 500, 503] {
+        let (submitted, told) = judge(status, data, &id);
+        match submitted {
+            Ok(id) => {
+                assert!(status < 300, "a refusal counts as accepted");
+                assert!(!id.as_str().is_empty(), "an accepted task has no name");
+            }
+            Err(error) => assert!(
+                status < 500 || error.applied == Applied::Maybe,
+                "a breakdown counts as a refusal"
+            ),
+        }
+        if let Ok(RemoteStatus::Succeeded(result)) = told {
+            assert!(status < 300 && !result.is_empty(), "nothing counts as a result");
+            assert!(result.images.len() <= 5, "results are not bounded");
+        }
+    }
+    read(client, data);
 }
 
 fn options() -> Option<HttpOptions> {

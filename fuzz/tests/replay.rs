@@ -47,3 +47,18 @@ fn youchuan_callbacks() {
 fn evolink_callbacks() {
     replay("evolink", midjourney_fuzz::evolink);
 }
+
+#[test]
+fn acedata() {
+    replay("acedata", midjourney_fuzz::acedata);
+}
+
+#[test]
+fn apiframe() {
+    replay("apiframe", midjourney_fuzz::apiframe);
+}
+
+#[test]
+fn ttapi() {
+    replay("ttapi", midjourney_fuzz::ttapi);
+}

@@ -3,6 +3,10 @@
 //! Each upstream is one module with its wire types private to it. All of them take the same [`Submission`] and give
 //! the same [`RemoteStatus`]; what they cannot do is refused before anything is spent.
 
+#[cfg(feature = "upstream-acedata")]
+pub mod acedata;
+#[cfg(feature = "upstream-apiframe")]
+pub mod apiframe;
 #[cfg(feature = "upstream-evolink")]
 pub mod evolink;
 #[cfg(feature = "http")]
@@ -13,6 +17,8 @@ pub mod legnext;
 pub mod midjourney_proxy;
 #[cfg(feature = "simulator")]
 pub mod simulator;
+#[cfg(feature = "upstream-ttapi")]
+pub mod ttapi;
 #[cfg(any(
     feature = "upstream-evolink",
     feature = "upstream-legnext",

@@ -1,6 +1,10 @@
 //! One binary for all integration tests of the core.
 
+#[cfg(feature = "upstream-acedata")]
+mod acedata;
 mod actions;
+#[cfg(feature = "upstream-apiframe")]
+mod apiframe;
 mod crash;
 mod engine;
 #[cfg(feature = "upstream-evolink")]
@@ -17,7 +21,16 @@ mod midjourney_proxy;
     feature = "upstream-youchuan"
 ))]
 mod partner;
+mod pool;
 mod races;
 mod suite_bites;
+#[cfg(feature = "upstream-ttapi")]
+mod ttapi;
+#[cfg(any(
+    feature = "upstream-acedata",
+    feature = "upstream-apiframe",
+    feature = "upstream-ttapi"
+))]
+mod upstream;
 #[cfg(feature = "upstream-youchuan")]
 mod youchuan;
