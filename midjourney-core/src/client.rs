@@ -10,6 +10,15 @@ pub mod apiframe;
 #[cfg(feature = "upstream-evolink")]
 pub mod evolink;
 #[cfg(feature = "http")]
+#[cfg_attr(
+    not(feature = "upstreams"),
+    allow(
+        dead_code,
+        unused_imports,
+        clippy::allow_attributes,
+        reason = "each upstream uses its part; only a build with all of them can tell what nobody uses"
+    )
+)]
 mod http;
 #[cfg(feature = "upstream-legnext")]
 pub mod legnext;
@@ -19,11 +28,16 @@ pub mod midjourney_proxy;
 pub mod simulator;
 #[cfg(feature = "upstream-ttapi")]
 pub mod ttapi;
-#[cfg(any(
-    feature = "upstream-evolink",
-    feature = "upstream-legnext",
-    feature = "upstream-youchuan"
-))]
+#[cfg(feature = "http")]
+#[cfg_attr(
+    not(feature = "upstreams"),
+    allow(
+        dead_code,
+        unused_imports,
+        clippy::allow_attributes,
+        reason = "each upstream uses its part; only a build with all of them can tell what nobody uses"
+    )
+)]
 mod verbs;
 #[cfg(feature = "upstream-youchuan")]
 pub mod youchuan;

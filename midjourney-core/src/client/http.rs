@@ -2,14 +2,8 @@
 //!
 //! A module of an upstream adds what is its own: routes and bodies, the table of what answers mean, and nothing else.
 
-#[cfg(feature = "upstream-legnext")]
 mod form;
 mod loose;
-#[cfg(any(
-    feature = "upstream-acedata",
-    feature = "upstream-apiframe",
-    feature = "upstream-ttapi"
-))]
 pub(super) mod named;
 mod reply;
 
@@ -17,7 +11,6 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use url::Url;
 
-#[cfg(feature = "upstream-legnext")]
 pub(super) use self::form::Form;
 pub(super) use self::{
     loose::{List, Loose, Text},
@@ -122,7 +115,6 @@ impl Caller {
         url
     }
 
-    #[cfg(feature = "upstream-midjourney-proxy")]
     pub(super) const fn base_url(&self) -> &Url {
         &self.options.base_url
     }

@@ -4,25 +4,18 @@
 //! facts give alike for all three: a task and a picture counted from 0, one text of at most 8,192 characters, links
 //! rather than bytes, and what plain HTTP statuses mean.
 
-#[cfg(any(feature = "upstream-legnext", feature = "upstream-youchuan"))]
 mod allowed;
 mod answer;
-#[cfg(any(feature = "upstream-legnext", feature = "upstream-youchuan"))]
 mod canvas;
 mod fields;
-#[cfg(any(feature = "upstream-legnext", feature = "upstream-youchuan"))]
 mod numbers;
 mod pictures;
 pub(super) mod version;
 mod words;
 
-#[cfg(feature = "upstream-legnext")]
 pub(super) use self::numbers::Plan;
-#[cfg(any(feature = "upstream-legnext", feature = "upstream-youchuan"))]
 pub(super) use self::pictures::{link, web_link};
-#[cfg(feature = "upstream-youchuan")]
 pub(super) use self::words::Sign;
-#[cfg(any(feature = "upstream-evolink", feature = "upstream-legnext"))]
 pub(super) use self::words::judge;
 pub(super) use self::{
     answer::{callback, fetched, submitted},
@@ -30,7 +23,6 @@ pub(super) use self::{
     pictures::{links, singles},
     words::failed,
 };
-#[cfg(any(feature = "upstream-legnext", feature = "upstream-youchuan"))]
 pub(super) use self::{canvas::with_pictures, numbers::Numbers};
 use super::http::Caller;
 use crate::{
@@ -96,7 +88,6 @@ pub(super) fn text(text: &str) -> Result<&str, Failure> {
 }
 
 /// `text` from outside, cut to the longest that is taken back.
-#[cfg(feature = "upstream-legnext")]
 pub(super) fn cut(text: &str) -> String {
     text.chars().take(MAX_TEXT).collect()
 }

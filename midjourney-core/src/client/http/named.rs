@@ -3,7 +3,6 @@
 pub(in crate::client) mod allowed;
 pub(in crate::client) mod answer;
 pub(in crate::client) mod given;
-#[cfg(any(feature = "upstream-acedata", feature = "upstream-ttapi"))]
 pub(in crate::client) mod offered;
 pub(in crate::client) mod says;
 pub(in crate::client) mod task;

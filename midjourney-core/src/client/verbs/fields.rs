@@ -23,13 +23,11 @@ impl Fields {
         }
     }
 
-    #[cfg(feature = "upstream-evolink")]
     pub(in crate::client) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
     /// Each field as text, for forms.
-    #[cfg(feature = "upstream-legnext")]
     pub(in crate::client) fn texts(&self) -> impl Iterator<Item = (&str, String)> {
         self.0.iter().map(|(name, value)| {
             let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
