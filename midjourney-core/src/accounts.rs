@@ -134,13 +134,13 @@ fn lock(learned: &Mutex<Learned>) -> MutexGuard<'_, Learned> {
 impl Accounts {
     /// One account without limits of ours, which takes every new job.
     pub fn single(name: AccountName, client: Arc<dyn MidjourneyClient>) -> Self {
-        Self::pool(Account::new(name, client), Strategy::default())
+        Self::new(Strategy::default()).with(Account::new(name, client))
     }
 
-    /// A pool that begins with `first`, which answers for all where one has to.
-    pub fn pool(first: Account, strategy: Strategy) -> Self {
+    /// A pool without accounts so far.
+    pub fn new(strategy: Strategy) -> Self {
         Self {
-            all: vec![first],
+            all: Vec::new(),
             strategy,
             learned: Arc::default(),
         }

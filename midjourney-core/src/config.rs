@@ -26,13 +26,18 @@
 //! - `null`, `~` and an empty value mean "the default"; in a variable they undo what the file says.
 //! - A text is taken as it is written: `default_version: 6.1` is the text `6.1`. Numbers and switches are
 //!   written without quotes.
+//! - `accounts.NAME.slots` is set by `MIDJOURNEY__ACCOUNTS__NAME__SLOTS` for an account that the file names; a `-` in
+//!   the name is a `_` in the variable.
 //! - Unknown keys and unknown `MIDJOURNEY__` variables are errors.
 //! - Placeholders of the documented example (`your-domain.com`, `webhook_secret_key` and so on) count as not
 //!   set and give a warning.
 //!
 //! [`EXAMPLE`] is a commented file with every key and its default.
 
-use std::path::{Path, PathBuf};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
 
 mod check;
 mod decode;
@@ -49,11 +54,11 @@ mod validate;
 mod yaml;
 
 pub use decode::Entry;
-pub use env::{ENV_PREFIX, Environment};
+pub use env::{ENV_PREFIX, Environment, variable};
 pub use issue::{ConfigError, ConfigIssue, ConfigWarning, IssueKind, Origin};
 pub use sections::{
-    Api, Dialect, DiscordAutomation, Engine, KeySource, Log, LogFormat, Outbound, Plan, Prompt, ProxyUrl,
-    Server, Storage, StorageKind, Upstream, UpstreamKind, Webhook,
+    Account, Api, Dialect, DiscordAutomation, Engine, KeySource, Log, LogFormat, Outbound, Plan, Pool,
+    PoolStrategy, Prompt, ProxyUrl, Server, Storage, StorageKind, Upstream, UpstreamKind, Webhook,
 };
 pub use source::{FILE_NAME, MAX_FILE_BYTES, Source, SourceError};
 
@@ -78,6 +83,10 @@ pub struct Config {
     pub webhook: Webhook,
     /// Who draws the pictures.
     pub upstream: Upstream,
+    /// `accounts`: the accounts by name, where there are several; empty means the one of `upstream`.
+    pub accounts: BTreeMap<String, Account>,
+    /// How accounts work together.
+    pub pool: Pool,
     /// Every call that leaves this process.
     pub outbound: Outbound,
     /// What prompts may ask for.
@@ -97,10 +106,15 @@ impl Config {
     ///
     /// Everything that is wrong, at once.
     pub fn load(file: Option<&Source>, environment: &Environment) -> Result<Self, ConfigError> {
-        let paths = schema::paths();
         let mut report = issue::Report::default();
         let mut config = Self::default();
-        let file = file.map(|source| decode::FileValues::read(source, &paths, &mut report));
+        let mut file = file.map(|source| decode::FileValues::read(source, &mut report));
+        let names = file.iter().flat_map(|file| file.names(schema::ACCOUNTS));
+        config.accounts = names.map(|name| (name, Account::default())).collect();
+        let paths = schema::paths(&config);
+        if let Some(file) = &mut file {
+            file.take(&paths, &mut report);
+        }
         let overlay = environment.overlay(&paths, &mut report);
         let origins = decode::Origins::new();
         let mut decoder = decode::Decoder {
@@ -133,6 +147,33 @@ impl Config {
     /// Every key with its value and where that comes from; secrets are only said to be set.
     pub fn entries(&self) -> Vec<Entry> {
         decode::entries(self)
+    }
+
+    /// The accounts to work with, by name: those of `accounts`, or the one of `upstream` with the key of `api`. Each
+    /// has the proxy that its calls go through.
+    pub fn working_accounts(&self) -> BTreeMap<String, Account> {
+        let mut accounts = self.accounts.clone();
+        if accounts.is_empty() {
+            let single = Account {
+                upstream: self.upstream.clone(),
+                key: self.api.midjourney_key.clone(),
+                ..Account::default()
+            };
+            accounts.insert(self.upstream.account_name(), single);
+        }
+        for account in accounts.values_mut() {
+            let common = self.outbound.proxy.as_ref();
+            account.proxy = account.proxy.take().or_else(|| common.cloned());
+        }
+        accounts
+    }
+
+    /// Whether all pictures are made up and nothing is spent.
+    pub fn is_simulated(&self) -> bool {
+        let accounts = self.working_accounts();
+        accounts
+            .values()
+            .all(|account| account.upstream.kind == UpstreamKind::Simulator)
     }
 
     /// The folder for images, below this data directory unless configured.

@@ -1,5 +1,9 @@
 //! Turns a configuration into a gateway. The only place that knows every backend and every upstream.
 
+mod upstream;
+
+pub use self::upstream::base_url;
+
 use std::{
     path::{Path, PathBuf},
     sync::Arc,
@@ -7,10 +11,9 @@ use std::{
 };
 
 use midjourney_core::{
-    accounts::Accounts,
-    client::MidjourneyClient,
+    accounts::{Account, Accounts, Limits, Strategy},
     clock::{Clock, OsEntropy, SystemClock},
-    config::{Config, UpstreamKind},
+    config::{Config, PoolStrategy, UpstreamKind},
     engine::{EngineConfig, Parts},
     error::BoxError,
     gateway::{Gateway, PromptRules},
@@ -22,16 +25,6 @@ use midjourney_core::{
 };
 use secrecy::ExposeSecret as _;
 
-#[cfg(feature = "upstream-midjourney-proxy")]
-use midjourney_core::{
-    client::HttpOptions,
-    config::KeySource,
-    key::{KeyName, KeyProvider},
-    net::{Outbound, OutboundOptions},
-};
-
-#[cfg(feature = "upstream-midjourney-proxy")]
-use crate::keys::FixedKeys;
 use crate::{
     fs::{LocalImageStore, create_all},
     sqlite::{SqliteJobStore, SqliteOptions},
@@ -65,21 +58,16 @@ pub struct Assembled {
 pub enum AssembleError {
     /// This build lacks what the configuration names.
     #[error(
-        "upstream.kind: {kind} is not in this build; build it with the feature `{feature}`, or choose another"
+        "account {account}: the upstream {kind} is not in this build; build it with the feature `{feature}`, or \
+         choose another kind"
     )]
     NotCompiledIn {
+        /// Whose upstream it is.
+        account: String,
         /// What was named.
-        kind: &'static str,
+        kind: UpstreamKind,
         /// The feature that has it.
         feature: &'static str,
-    },
-    /// A key that the named upstream needs is not set.
-    #[error("{key} is not set; {mend}")]
-    Missing {
-        /// The configuration key.
-        key: &'static str,
-        /// What to do.
-        mend: &'static str,
     },
     /// The data directory cannot be made.
     #[error(
@@ -118,9 +106,21 @@ pub enum AssembleError {
         /// What there is.
         known: String,
     },
-    /// The upstream's client cannot be made.
-    #[error("the upstream's client cannot be made")]
-    Upstream(#[source] BoxError),
+    /// It is not known where the upstream of an account is.
+    #[error("account {account}: base_url is not set; set it to the address of your gateway")]
+    NoAddress {
+        /// Whose upstream it is.
+        account: String,
+    },
+    /// The client of an account cannot be made.
+    #[error("account {account}: its client cannot be made")]
+    Upstream {
+        /// Whose client it is.
+        account: String,
+        /// The cause.
+        #[source]
+        source: BoxError,
+    },
 }
 
 /// Opens the stores in `data_dir` and puts a gateway together as `config` says.
@@ -130,7 +130,7 @@ pub enum AssembleError {
 pub async fn assemble(config: &Config, data_dir: &Path) -> Result<Assembled, AssembleError> {
     let prompts = prompt_rules(config).await?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    let client = client(config, &clock)?;
+    let accounts = accounts(config, &clock)?;
     make_private(data_dir).await?;
     let database = config.database_path(data_dir);
     let images = config.images_dir(data_dir);
@@ -140,7 +140,7 @@ pub async fn assemble(config: &Config, data_dir: &Path) -> Result<Assembled, Ass
     let parts = Parts {
         jobs: shared,
         images: Arc::new(store),
-        accounts: Accounts::single(AccountName::new(config.upstream.account_name()), client),
+        accounts,
         clock,
         entropy: Arc::new(OsEntropy),
         policy: policy(config),
@@ -150,7 +150,7 @@ pub async fn assemble(config: &Config, data_dir: &Path) -> Result<Assembled, Ass
     Ok(Assembled {
         gateway: Gateway::new(parts, prompts),
         engine: EngineConfig::new(config.engine.concurrency, config.engine.lease),
-        rest: config.engine.submit_timeout.max(config.upstream.timeout) + COMMIT,
+        rest: longest_call(config) + COMMIT,
         jobs,
         database,
         images,
@@ -226,110 +226,35 @@ fn callback(config: &Config) -> Option<CallbackRegistration> {
     ))
 }
 
-fn client(config: &Config, clock: &Arc<dyn Clock>) -> Result<Arc<dyn MidjourneyClient>, AssembleError> {
-    match config.upstream.kind {
-        UpstreamKind::Simulator => simulator(clock),
-        UpstreamKind::MidjourneyProxy => midjourney_proxy(config, clock),
-        other => Err(AssembleError::NotCompiledIn {
-            kind: other.as_str(),
-            feature: other.as_str(),
-        }),
+fn longest_call(config: &Config) -> Duration {
+    let accounts = config.working_accounts();
+    let timeouts = accounts.values().map(|account| account.upstream.timeout);
+    timeouts
+        .max()
+        .max(Some(config.engine.submit_timeout))
+        .unwrap_or_default()
+}
+
+fn accounts(config: &Config, clock: &Arc<dyn Clock>) -> Result<Accounts, AssembleError> {
+    let mut accounts = Accounts::new(strategy(config));
+    for (name, account) in config.working_accounts() {
+        let client = upstream::client(&name, &account, config, clock)?;
+        let limits = Limits {
+            slots: account.slots,
+            queue: account.queue,
+            weight: account.weight,
+            priority: account.priority,
+        };
+        accounts = accounts.with(Account::new(AccountName::new(name), client).with_limits(limits));
     }
+    Ok(accounts)
 }
 
-#[cfg(feature = "simulator")]
-#[expect(clippy::unnecessary_wraps, reason = "without the feature it is an error")]
-fn simulator(clock: &Arc<dyn Clock>) -> Result<Arc<dyn MidjourneyClient>, AssembleError> {
-    use midjourney_core::client::simulator::{Simulator, SimulatorOptions};
-
-    Ok(Arc::new(Simulator::new(
-        Arc::clone(clock),
-        SimulatorOptions::default(),
-    )))
-}
-
-#[cfg(not(feature = "simulator"))]
-fn simulator(_clock: &Arc<dyn Clock>) -> Result<Arc<dyn MidjourneyClient>, AssembleError> {
-    Err(AssembleError::NotCompiledIn {
-        kind: "simulator",
-        feature: "simulator",
-    })
-}
-
-#[cfg(feature = "upstream-midjourney-proxy")]
-fn midjourney_proxy(
-    config: &Config,
-    clock: &Arc<dyn Clock>,
-) -> Result<Arc<dyn MidjourneyClient>, AssembleError> {
-    use midjourney_core::{
-        client::midjourney_proxy::{Dialect, MidjourneyProxy},
-        config,
-    };
-
-    let dialect = match config.upstream.dialect {
-        Some(config::Dialect::Java) => Dialect::Java,
-        Some(config::Dialect::Plus) => Dialect::Plus,
-        Some(config::Dialect::TrueAi) => Dialect::TrueAi,
-        Some(config::Dialect::NewApi) => Dialect::NewApi,
-        _ => Dialect::Auto,
-    };
-    let client = MidjourneyProxy::new(http_options(config, clock)?);
-    Ok(Arc::new(client.with_dialect(dialect)))
-}
-
-/// How to reach the configured upstream over HTTP.
-#[cfg(feature = "upstream-midjourney-proxy")]
-fn http_options(config: &Config, clock: &Arc<dyn Clock>) -> Result<HttpOptions, AssembleError> {
-    let upstream = &config.upstream;
-    let base_url = upstream.base_url.clone().ok_or(AssembleError::Missing {
-        key: "upstream.base_url",
-        mend: "set it to the address of your gateway, such as https://gateway.example",
-    })?;
-    let proxy = config
-        .outbound
-        .proxy
-        .as_ref()
-        .map(|proxy| Secret::new(proxy.expose().as_str()));
-    let outbound = Outbound::new(
-        OutboundOptions::default()
-            .with_allow_private(config.outbound.allow_private)
-            .with_proxy(proxy),
-    );
-    let outbound = outbound.map_err(|error| AssembleError::Upstream(error.into()))?;
-    Ok(
-        HttpOptions::new(base_url, key_name(), keys(config), Arc::clone(clock), outbound)
-            .with_timeout(upstream.timeout)
-            .with_submit_timeout(config.engine.submit_timeout),
-    )
-}
-
-#[cfg(feature = "upstream-midjourney-proxy")]
-fn key_name() -> KeyName {
-    KeyName::new("midjourney")
-}
-
-/// The key as the configuration found it; it is not stored anywhere by us.
-#[cfg(feature = "upstream-midjourney-proxy")]
-fn keys(config: &Config) -> Arc<dyn KeyProvider> {
-    let source = match config.api.key_source {
-        KeySource::Environment => "environment",
-        _ => "file",
-    };
-    let key = config
-        .api
-        .midjourney_key
-        .as_ref()
-        .map(|key| (key_name(), Secret::new(key.expose_secret())));
-    Arc::new(FixedKeys::new(source, "set MIDJOURNEY_API_KEY", key))
-}
-
-#[cfg(not(feature = "upstream-midjourney-proxy"))]
-fn midjourney_proxy(
-    _config: &Config,
-    _clock: &Arc<dyn Clock>,
-) -> Result<Arc<dyn MidjourneyClient>, AssembleError> {
-    Err(AssembleError::NotCompiledIn {
-        kind: "midjourney-proxy",
-        feature: "upstream-midjourney-proxy",
-    })
+fn strategy(config: &Config) -> Strategy {
+    match config.pool.strategy {
+        PoolStrategy::RoundRobin => Strategy::RoundRobin,
+        PoolStrategy::Weighted => Strategy::Weighted,
+        PoolStrategy::Priority => Strategy::Priority,
+        _ => Strategy::LeastBusy,
+    }
 }

@@ -3,9 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use etcetera::BaseStrategy as _;
-use midjourney_core::config::{
-    Config, ConfigError, Entry, Environment, Origin, Source, SourceError, UpstreamKind,
-};
+use midjourney_core::config::{Config, ConfigError, Entry, Environment, Origin, Source, SourceError};
 
 /// The name of our folder in the platform's directories.
 const FOLDER: &str = "midjourney";
@@ -94,6 +92,6 @@ impl Settings {
 
     /// Whether the pictures are made up and nothing is spent.
     pub fn is_simulated(&self) -> bool {
-        self.config.upstream.kind == UpstreamKind::Simulator
+        self.config.is_simulated()
     }
 }

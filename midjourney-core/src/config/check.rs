@@ -100,6 +100,14 @@ pub(super) fn account(text: &str) -> Result<(), Refusal> {
     }
 }
 
+/// What the name of an account's section may be; it is part of the names of variables.
+pub(super) const SECTION_NAME: &str = "a name of 1 to 64 small letters, digits or `-`";
+
+pub(super) fn is_section_name(text: &str) -> bool {
+    let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    (1..=64).contains(&text.len()) && text.bytes().all(allowed)
+}
+
 /// A version as prompts name it, such as `7`, `6.1` or `niji 6`; whether it exists is up to the table.
 pub(super) fn version(text: &str) -> Result<(), Refusal> {
     let flags = ["--version ", "--v ", "version ", "v", "V"];

@@ -6,10 +6,11 @@ use serde::Serialize;
 use serde_json::Value as Json;
 
 use super::Config;
+use super::check;
 use super::env::EnvValue;
 use super::issue::{IssueKind, Origin, Refusal, Report};
 use super::kind::Kind;
-use super::schema::{self, Visitor};
+use super::schema::{self, ACCOUNTS, Visitor};
 use super::source::Source;
 use super::suggest::{nearest, speakable};
 use super::yaml::{self, Node, Place, Scalar, Value};
@@ -18,14 +19,14 @@ use super::yaml::{self, Node, Place, Scalar, Value};
 const MAX_VALUE_BYTES: usize = 4096;
 
 /// Where each value that somebody set comes from.
-pub(super) type Origins = BTreeMap<&'static str, Origin>;
+pub(super) type Origins = BTreeMap<String, Origin>;
 
 /// One key of the configuration with its value and where that comes from.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct Entry {
     /// The key, such as `server.port`.
-    pub path: &'static str,
+    pub path: String,
     /// The value; for a secret `"set"` or null.
     pub value: Json,
     /// Whether the key holds a secret.
@@ -37,13 +38,16 @@ pub struct Entry {
 /// The values of a file by key. Everything that is no value of a known key is reported.
 pub(super) struct FileValues<'t> {
     source: &'t Source,
-    values: BTreeMap<&'static str, Node<'t>>,
+    root: Option<Node<'t>>,
+    values: BTreeMap<String, Node<'t>>,
 }
 
 impl<'t> FileValues<'t> {
-    pub(super) fn read(source: &'t Source, paths: &[&'static str], report: &mut Report) -> Self {
+    /// Reads the text; [`Self::take`] looks at what it says.
+    pub(super) fn read(source: &'t Source, report: &mut Report) -> Self {
         let mut file = Self {
             source,
+            root: None,
             values: BTreeMap::new(),
         };
         if source.text().len() > super::MAX_FILE_BYTES {
@@ -60,10 +64,25 @@ impl<'t> FileValues<'t> {
         for problem in problems {
             report.issue("", file.origin(problem.place), problem.refusal, None);
         }
-        if let Some(root) = root {
-            file.section("", root, paths, report);
-        }
+        file.root = root;
         file
+    }
+
+    /// The names in `section` at the top of the file that can be those of accounts.
+    pub(super) fn names(&self, section: &str) -> Vec<String> {
+        let inside = self.root.as_ref().and_then(|root| root.get(section));
+        let names = inside.into_iter().flat_map(Node::keys);
+        names
+            .filter(|name| check::is_section_name(name))
+            .map(str::to_owned)
+            .collect()
+    }
+
+    /// Takes the values of `paths`; what else there is, is reported.
+    pub(super) fn take(&mut self, paths: &[String], report: &mut Report) {
+        if let Some(root) = self.root.take() {
+            self.section("", root, paths, report);
+        }
     }
 
     fn origin(&self, place: Place) -> Origin {
@@ -75,7 +94,7 @@ impl<'t> FileValues<'t> {
     }
 
     /// Takes the keys of one section; the whole file is the section without a name.
-    fn section(&mut self, section: &str, node: Node<'t>, paths: &[&'static str], report: &mut Report) {
+    fn section(&mut self, section: &str, node: Node<'t>, paths: &[String], report: &mut Report) {
         let pairs = match node.value {
             Value::Map(pairs) => pairs,
             Value::Refused => return,
@@ -114,16 +133,16 @@ impl<'t> FileValues<'t> {
                 continue;
             }
             // `server.port:` at the top is no way to write a key of a section.
-            let known = paths
-                .iter()
-                .copied()
-                .find(|known| *known == path && !name.contains('.'));
-            if let Some(known) = known {
-                self.values.insert(known, value);
-            } else if section.is_empty() && !names_in(&path, paths).is_empty() {
+            let known = paths.contains(&path) && !name.contains('.');
+            if known {
+                self.values.insert(path, value);
+            } else if !name.contains('.') && is_section(&path, paths) {
                 self.section(&path, value, paths, report);
             } else {
-                let expected = format!("one of {}", names_in(section, paths).join(", "));
+                let expected = match section {
+                    ACCOUNTS => check::SECTION_NAME.to_owned(),
+                    _ => format!("one of {}", names_in(section, paths).join(", ")),
+                };
                 report.issue(
                     path.as_str(),
                     origin,
@@ -143,22 +162,27 @@ fn join(section: &str, name: &str) -> String {
     }
 }
 
-/// The keys of a section, or the sections and keys at the top for the section without a name.
-fn names_in(section: &str, paths: &[&'static str]) -> Vec<&'static str> {
-    let mut names: Vec<&'static str> = paths
-        .iter()
-        .filter_map(|path| match path.split_once('.') {
-            Some((first, _)) if section.is_empty() => Some(first),
-            Some((first, rest)) if first == section => Some(rest),
-            None if section.is_empty() => Some(path),
-            _ => None,
-        })
+fn is_section(path: &str, paths: &[String]) -> bool {
+    path == ACCOUNTS || !names_in(path, paths).is_empty()
+}
+
+/// The keys and sections in a section; the whole file is the section without a name.
+fn names_in<'p>(section: &str, paths: &'p [String]) -> Vec<&'p str> {
+    let inside = paths.iter().filter_map(|path| match section {
+        "" => Some(path.as_str()),
+        _ => path.strip_prefix(section)?.strip_prefix('.'),
+    });
+    let mut names: Vec<&str> = inside
+        .map(|path| path.split_once('.').map_or(path, |(first, _)| first))
         .collect();
     names.dedup();
     names
 }
 
-fn unknown(section: &str, name: &str, paths: &[&'static str]) -> Refusal {
+fn unknown(section: &str, name: &str, paths: &[String]) -> Refusal {
+    if section == ACCOUNTS {
+        return Refusal::invalid("this is no name for an account");
+    }
     let elsewhere = || {
         let mut fitting = paths
             .iter()
@@ -171,7 +195,7 @@ fn unknown(section: &str, name: &str, paths: &[&'static str]) -> Refusal {
             .then(|| format!("`{name}` belongs into the section `{home}`"))
     };
     let dotted = || {
-        let (home, key) = paths.iter().find(|path| **path == name)?.split_once('.')?;
+        let (home, key) = paths.iter().find(|path| *path == name)?.split_once('.')?;
         section
             .is_empty()
             .then(|| format!("write the section `{home}:` and `{key}:` indented below it"))
@@ -187,19 +211,13 @@ fn unknown(section: &str, name: &str, paths: &[&'static str]) -> Refusal {
 /// Sets every key of a configuration that the file or the environment names.
 pub(super) struct Decoder<'a, 't> {
     pub(super) file: Option<FileValues<'t>>,
-    pub(super) overlay: BTreeMap<&'static str, EnvValue<'a>>,
+    pub(super) overlay: BTreeMap<String, EnvValue<'a>>,
     pub(super) report: &'a mut Report,
     pub(super) origins: Origins,
 }
 
 impl Decoder<'_, '_> {
-    fn set<T>(
-        &mut self,
-        path: &'static str,
-        scalar: &Scalar<'_>,
-        origin: Origin,
-        kind: &impl Kind<T>,
-    ) -> Option<T> {
+    fn set<T>(&mut self, path: &str, scalar: &Scalar<'_>, origin: Origin, kind: &impl Kind<T>) -> Option<T> {
         let length = scalar.text.len();
         let read = if length > MAX_VALUE_BYTES {
             let message = format!("the value has {length} bytes, more than {MAX_VALUE_BYTES}");
@@ -213,7 +231,7 @@ impl Decoder<'_, '_> {
         };
         match read {
             Ok(value) => {
-                self.origins.insert(path, origin);
+                self.origins.insert(path.to_owned(), origin);
                 Some(value)
             }
             Err(refusal) => {
@@ -225,7 +243,7 @@ impl Decoder<'_, '_> {
 }
 
 impl Visitor for Decoder<'_, '_> {
-    fn key<T: Clone>(&mut self, path: &'static str, slot: &mut T, kind: impl Kind<T>) {
+    fn key<T: Clone>(&mut self, path: &str, slot: &mut T, kind: impl Kind<T>) {
         let default = slot.clone();
         if let Some(file) = &mut self.file
             && let Some(node) = file.values.remove(path)
@@ -259,7 +277,7 @@ impl Visitor for Decoder<'_, '_> {
             let scalar = Scalar::plain(value.text);
             if scalar.is_null() {
                 *slot = default;
-                self.origins.insert(path, value.origin());
+                self.origins.insert(path.to_owned(), value.origin());
             } else if let Some(value) = self.set(path, &scalar, value.origin(), &kind) {
                 *slot = value;
             }
@@ -278,9 +296,9 @@ pub(super) fn entries(config: &Config) -> Vec<Entry> {
         entries: Vec<Entry>,
     }
     impl Visitor for Lister<'_> {
-        fn key<T: Clone>(&mut self, path: &'static str, slot: &mut T, kind: impl Kind<T>) {
+        fn key<T: Clone>(&mut self, path: &str, slot: &mut T, kind: impl Kind<T>) {
             self.entries.push(Entry {
-                path,
+                path: path.to_owned(),
                 value: kind.show(slot),
                 secret: is_secret(&kind),
                 origin: self.origins.get(path).cloned().unwrap_or(Origin::Default),

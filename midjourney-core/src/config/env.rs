@@ -56,12 +56,8 @@ impl Environment {
     }
 
     /// The values by key. Variables that fit no key are reported.
-    pub(super) fn overlay(
-        &self,
-        paths: &[&'static str],
-        report: &mut Report,
-    ) -> BTreeMap<&'static str, EnvValue<'_>> {
-        let mut overlay: BTreeMap<&'static str, EnvValue<'_>> = BTreeMap::new();
+    pub(super) fn overlay(&self, paths: &[String], report: &mut Report) -> BTreeMap<String, EnvValue<'_>> {
+        let mut overlay: BTreeMap<String, EnvValue<'_>> = BTreeMap::new();
         for (name, value) in &self.variables {
             let Some(path) = self.path_of(name, paths, report) else {
                 continue;
@@ -79,7 +75,7 @@ impl Environment {
                 continue;
             }
             // Short names come first: capital letters sort before the second underscore.
-            match overlay.entry(path) {
+            match overlay.entry(path.to_owned()) {
                 Entry::Vacant(vacant) => {
                     vacant.insert(value);
                 }
@@ -92,11 +88,14 @@ impl Environment {
         overlay
     }
 
-    fn path_of(&self, name: &str, paths: &[&'static str], report: &mut Report) -> Option<&'static str> {
+    fn path_of<'p>(&self, name: &str, paths: &'p [String], report: &mut Report) -> Option<&'p str> {
         if let Some((_, path)) = SHORT_NAMES.iter().find(|(short, _)| *short == name) {
             return Some(path);
         }
-        let found = paths.iter().copied().find(|path| variable(path) == name);
+        let found = paths
+            .iter()
+            .map(String::as_str)
+            .find(|path| variable(path) == name);
         if found.is_some() {
             return found;
         }
@@ -135,9 +134,13 @@ impl EnvValue<'_> {
     }
 }
 
-/// The overlay variable of a key.
-pub(super) fn variable(path: &str) -> String {
-    format!("{ENV_PREFIX}{}", path.replace('.', "__").to_uppercase())
+/// The overlay variable of a key: `MIDJOURNEY__SERVER__PORT` for `server.port`.
+pub fn variable(path: &str) -> String {
+    // No shell sets a variable with a `-`, which the names of accounts may have.
+    format!(
+        "{ENV_PREFIX}{}",
+        path.replace('.', "__").replace('-', "_").to_uppercase()
+    )
 }
 
 fn origin(variable: &str) -> Origin {
@@ -146,7 +149,7 @@ fn origin(variable: &str) -> Origin {
     }
 }
 
-fn unknown(name: &str, paths: &[&'static str]) -> Refusal {
+fn unknown(name: &str, paths: &[String]) -> Refusal {
     let variables: Vec<String> = paths.iter().map(|path| variable(path)).collect();
     let section = format!("{name}__");
     let message = if variables.iter().any(|variable| variable.starts_with(&section)) {

@@ -8,10 +8,11 @@ use super::check;
 use super::kind::{
     FilePath, Kind, OneOf, Optional, ProxyAddress, Seconds, Secret, Switch, Text, WebAddress, Whole,
 };
+use super::sections::{Account, Upstream};
 
 /// Is shown every key in turn.
 pub(super) trait Visitor {
-    fn key<T: Clone>(&mut self, path: &'static str, slot: &mut T, kind: impl Kind<T>);
+    fn key<T: Clone>(&mut self, path: &str, slot: &mut T, kind: impl Kind<T>);
 }
 
 const fn whole(least: u32, most: u32) -> Whole {
@@ -60,6 +61,8 @@ pub(super) fn visit(config: &mut Config, v: &mut impl Visitor) {
         discord_automation: discord,
         webhook,
         upstream,
+        accounts,
+        pool,
         outbound,
         prompt,
         engine,
@@ -110,11 +113,13 @@ pub(super) fn visit(config: &mut Config, v: &mut impl Visitor) {
     );
     v.key("webhook.ssl_enabled", &mut webhook.ssl_enabled, Switch);
 
-    v.key("upstream.kind", &mut upstream.kind, OneOf::new());
-    v.key("upstream.base_url", &mut upstream.base_url, Optional(WebAddress));
-    v.key("upstream.dialect", &mut upstream.dialect, Optional(OneOf::new()));
-    v.key("upstream.timeout_seconds", &mut upstream.timeout, seconds(HOUR));
+    visit_upstream("upstream", upstream, v);
     v.key("upstream.account", &mut upstream.account, Optional(ACCOUNT));
+
+    for (name, account) in accounts {
+        visit_account(&format!("{ACCOUNTS}.{name}"), account, v);
+    }
+    v.key("pool.strategy", &mut pool.strategy, OneOf::new());
 
     v.key("outbound.allow_private", &mut outbound.allow_private, Switch);
     v.key("outbound.proxy", &mut outbound.proxy, Optional(ProxyAddress));
@@ -154,15 +159,37 @@ pub(super) fn visit(config: &mut Config, v: &mut impl Visitor) {
     v.key("log.format", &mut log.format, OneOf::new());
 }
 
-/// The paths of all keys, in the order of the table.
-pub(super) fn paths() -> Vec<&'static str> {
-    struct Paths(Vec<&'static str>);
+fn visit_upstream(section: &str, upstream: &mut Upstream, v: &mut impl Visitor) {
+    let path = |key: &str| format!("{section}.{key}");
+    v.key(&path("kind"), &mut upstream.kind, OneOf::new());
+    v.key(&path("base_url"), &mut upstream.base_url, Optional(WebAddress));
+    v.key(&path("dialect"), &mut upstream.dialect, Optional(OneOf::new()));
+    v.key(&path("timeout_seconds"), &mut upstream.timeout, seconds(HOUR));
+}
+
+fn visit_account(section: &str, account: &mut Account, v: &mut impl Visitor) {
+    let path = |key: &str| format!("{section}.{key}");
+    visit_upstream(section, &mut account.upstream, v);
+    v.key(&path("key"), &mut account.key, Optional(KEY));
+    v.key(&path("slots"), &mut account.slots, Optional(whole(1, 10_000)));
+    v.key(&path("queue"), &mut account.queue, Optional(whole(0, 1_000_000)));
+    v.key(&path("weight"), &mut account.weight, whole(1, 1_000));
+    v.key(&path("priority"), &mut account.priority, whole(0, 1_000));
+    v.key(&path("proxy"), &mut account.proxy, Optional(ProxyAddress));
+}
+
+/// The section whose sections are named by the operator.
+pub(super) const ACCOUNTS: &str = "accounts";
+
+/// The paths of all keys of `config`, which has the accounts that the file names, in the order of the table.
+pub(super) fn paths(config: &Config) -> Vec<String> {
+    struct Paths(Vec<String>);
     impl Visitor for Paths {
-        fn key<T: Clone>(&mut self, path: &'static str, _: &mut T, _: impl Kind<T>) {
-            self.0.push(path);
+        fn key<T: Clone>(&mut self, path: &str, _: &mut T, _: impl Kind<T>) {
+            self.0.push(path.to_owned());
         }
     }
     let mut paths = Paths(Vec::new());
-    visit(&mut Config::default(), &mut paths);
+    visit(&mut config.clone(), &mut paths);
     paths.0
 }

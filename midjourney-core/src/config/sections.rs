@@ -74,6 +74,32 @@ choices! {
         Simulator = "simulator",
         /// A gateway that speaks the midjourney-proxy protocol.
         MidjourneyProxy = "midjourney-proxy",
+        /// `AceDataCloud`.
+        AceData = "acedata",
+        /// `ApiFrame`.
+        ApiFrame = "apiframe",
+        /// `EvoLink`.
+        EvoLink = "evolink",
+        /// `LegNext`.
+        LegNext = "legnext",
+        /// TTAPI.
+        TtApi = "ttapi",
+        /// `YouChuan`.
+        YouChuan = "youchuan",
+    }
+}
+
+choices! {
+    /// How new jobs are shared out over the accounts.
+    PoolStrategy {
+        /// To the account with the fewest jobs for each of its slots.
+        LeastBusy = "least-busy",
+        /// To each in turn.
+        RoundRobin = "round-robin",
+        /// By chance, in proportion to the weights.
+        Weighted = "weighted",
+        /// To the first in rank that has room.
+        Priority = "priority",
     }
 }
 
@@ -248,7 +274,7 @@ impl Default for Webhook {
 pub struct Upstream {
     /// `upstream.kind`.
     pub kind: UpstreamKind,
-    /// `upstream.base_url`: needed by every kind but the simulator.
+    /// `upstream.base_url`: needed by `midjourney-proxy`; the others know where their upstream is.
     pub base_url: Option<Url>,
     /// `upstream.dialect`: absent lets the client choose.
     pub dialect: Option<Dialect>,
@@ -282,6 +308,56 @@ impl Upstream {
             Some((host, None)) => format!("{}@{host}", self.kind),
             Some((host, Some(port))) => format!("{}@{host}:{port}", self.kind),
             None => self.kind.to_string(),
+        }
+    }
+}
+
+/// `accounts.NAME`: one account of a pool.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Account {
+    /// Where it is. Its keys are written beside the others, as in `accounts.NAME.kind`.
+    pub upstream: Upstream,
+    /// `accounts.NAME.key`: its key.
+    pub key: Option<SecretString>,
+    /// `accounts.NAME.slots`: how many jobs it runs at once; absent leaves that to the upstream.
+    pub slots: Option<u32>,
+    /// `accounts.NAME.queue`: how many may wait behind those; absent is any number.
+    pub queue: Option<u32>,
+    /// `accounts.NAME.weight`: its share where jobs are shared out by weight.
+    pub weight: u32,
+    /// `accounts.NAME.priority`: its rank where jobs go by rank; the lowest first.
+    pub priority: u32,
+    /// `accounts.NAME.proxy`: the HTTP proxy for its calls; absent means that of `outbound`.
+    pub proxy: Option<ProxyUrl>,
+}
+
+impl Default for Account {
+    fn default() -> Self {
+        Self {
+            upstream: Upstream::default(),
+            key: None,
+            slots: None,
+            queue: None,
+            weight: 1,
+            priority: 0,
+            proxy: None,
+        }
+    }
+}
+
+/// `pool`: how accounts work together.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Pool {
+    /// `pool.strategy`.
+    pub strategy: PoolStrategy,
+}
+
+impl Default for Pool {
+    fn default() -> Self {
+        Self {
+            strategy: PoolStrategy::LeastBusy,
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use super::*;
 
+mod accounts;
 mod bad;
 mod environment;
 mod hostile;
@@ -31,6 +32,11 @@ webhook:
   ssl_enabled: true
 "#
     )
+}
+
+/// The paths of all keys of a file without accounts.
+fn paths() -> Vec<String> {
+    schema::paths(&Config::default())
 }
 
 fn issues(text: &str) -> Vec<ConfigIssue> {

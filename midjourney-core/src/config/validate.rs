@@ -6,8 +6,10 @@ use secrecy::{ExposeSecret, SecretString};
 use url::{Host, Url};
 
 use super::Config;
+use super::env::variable;
 use super::issue::{IssueKind, Origin, Refusal, Report};
-use super::sections::{KeySource, UpstreamKind, is_localhost};
+use super::schema::ACCOUNTS;
+use super::sections::{KeySource, Upstream, UpstreamKind, is_localhost};
 
 /// A secret shorter than this can be guessed.
 const SHORT_SECRET: usize = 16;
@@ -19,7 +21,7 @@ pub(super) fn settle(config: &mut Config, report: &mut Report) {
     server(config, report);
     webhook(config, report);
     discord(config, report);
-    upstream(config, report);
+    accounts(config, report);
     engine(config, report);
 }
 
@@ -85,7 +87,7 @@ fn api(config: &mut Config, report: &mut Report) {
     match (&api.midjourney_key, &key_origin) {
         (Some(_), Origin::Env { .. }) => {
             api.key_source = KeySource::Environment;
-            config.origins.insert("api.key_source", key_origin);
+            config.origins.insert("api.key_source".to_owned(), key_origin);
         }
         (Some(_), _) if source_given && api.key_source != KeySource::Manual => {
             api.midjourney_key = None;
@@ -100,7 +102,9 @@ fn api(config: &mut Config, report: &mut Report) {
         (Some(_), _) => {
             if !source_given {
                 api.key_source = KeySource::Manual;
-                config.origins.insert("api.key_source", key_origin.clone());
+                config
+                    .origins
+                    .insert("api.key_source".to_owned(), key_origin.clone());
             }
             let message = "the key stands in the file as plain text";
             let mend = "set the variable MIDJOURNEY_API_KEY instead and remove the key from the file";
@@ -111,7 +115,7 @@ fn api(config: &mut Config, report: &mut Report) {
     if config.api.midjourney_key.is_none()
         && source_given
         && config.api.key_source == KeySource::Environment
-        && config.upstream.kind != UpstreamKind::Simulator
+        && !config.is_simulated()
     {
         let message = "the key shall come from the environment, but MIDJOURNEY_API_KEY is not set";
         report.warning(
@@ -188,40 +192,67 @@ fn discord(config: &Config, report: &mut Report) {
     }
 }
 
-fn upstream(config: &Config, report: &mut Report) {
-    let path = "upstream.base_url";
-    if ["upstream.kind", path, "outbound.allow_private"]
+/// Either one account or several; each with what its upstream needs.
+fn accounts(config: &Config, report: &mut Report) {
+    if config.accounts.is_empty() {
+        upstream("upstream", &config.upstream, config, report);
+        return;
+    }
+    for (name, account) in &config.accounts {
+        let section = format!("{ACCOUNTS}.{name}");
+        upstream(&section, &account.upstream, config, report);
+        let key = format!("{section}.key");
+        if account.key.is_some() && matches!(origin(config, &key), Origin::File { .. }) {
+            let message = "the key stands in the file as plain text";
+            let mend = format!(
+                "set the variable {} instead and remove the key from the file",
+                variable(&key)
+            );
+            report.warning(&key, origin(config, &key), message, &mend);
+        }
+    }
+    for path in config.origins.keys() {
+        if path.starts_with("upstream.") || path == "api.midjourney_key" {
+            let refusal = Refusal {
+                kind: IssueKind::Conflict,
+                message: format!("is for a single account, but there is the section `{ACCOUNTS}`"),
+                mend: Some(format!("write it in the account's section, as `{ACCOUNTS}.NAME`")),
+            };
+            report.issue(path, origin(config, path), refusal, None);
+        }
+    }
+}
+
+/// What an upstream needs beyond single values; its keys are in `section`.
+fn upstream(section: &str, upstream: &Upstream, config: &Config, report: &mut Report) {
+    let kind = format!("{section}.kind");
+    let path = &*format!("{section}.base_url");
+    if [&*kind, path, "outbound.allow_private"]
         .iter()
         .any(|path| report.blames(path))
     {
         return;
     }
-    let simulated = config.upstream.kind == UpstreamKind::Simulator;
-    match &config.upstream.base_url {
+    let simulated = upstream.kind == UpstreamKind::Simulator;
+    match &upstream.base_url {
         Some(_) if simulated => {
-            let message = "is not used because upstream.kind is `simulator`";
-            report.warning(
-                path,
-                origin(config, path),
-                message,
-                "write kind: midjourney-proxy to use it",
-            );
+            let message = format!("is not used because {kind} is `simulator`");
+            let mend = "write kind: midjourney-proxy to use it";
+            report.warning(path, origin(config, path), message, mend);
         }
-        None if !simulated => {
-            let message = format!("missing although upstream.kind is `{}`", config.upstream.kind);
+        None if upstream.kind == UpstreamKind::MidjourneyProxy => {
             let refusal = Refusal {
                 kind: IssueKind::Missing,
-                message,
+                message: format!("missing although {kind} is `{}`", upstream.kind),
                 mend: None,
             };
             let expected = "the address of the gateway, such as https://example.com/mj".to_owned();
-            report.issue(path, origin(config, "upstream.kind"), refusal, Some(expected));
+            report.issue(path, origin(config, &kind), refusal, Some(expected));
         }
         Some(url) if url.scheme() == "http" && !is_loopback(url) && !config.outbound.allow_private => {
-            let message = "the key would travel unencrypted over plain http";
             let refusal = Refusal {
                 kind: IssueKind::Conflict,
-                message: message.to_owned(),
+                message: "the key would travel unencrypted over plain http".to_owned(),
                 mend: None,
             };
             let refusal =
@@ -231,20 +262,25 @@ fn upstream(config: &Config, report: &mut Report) {
         }
         _ => {}
     }
-    if simulated && config.upstream.dialect.is_some() {
-        let path = "upstream.dialect";
-        let message = "is not used because upstream.kind is `simulator`";
-        report.warning(path, origin(config, path), message, "");
+    if upstream.dialect.is_some() && upstream.kind != UpstreamKind::MidjourneyProxy {
+        let path = format!("{section}.dialect");
+        let message = format!("is not used because {kind} is `{}`", upstream.kind);
+        report.warning(&path, origin(config, &path), message, "");
     }
 }
 
 /// A lease must outlive the longest call twice, else two processes would work on one job.
 fn engine(config: &Config, report: &mut Report) {
     let lease = "engine.lease_seconds";
-    let calls = [
-        ("engine.submit_timeout_seconds", config.engine.submit_timeout),
-        ("upstream.timeout_seconds", config.upstream.timeout),
+    let submit = "engine.submit_timeout_seconds".to_owned();
+    let mut calls = vec![
+        (submit, config.engine.submit_timeout),
+        ("upstream.timeout_seconds".to_owned(), config.upstream.timeout),
     ];
+    calls.extend(config.accounts.iter().map(|(name, account)| {
+        let path = format!("{ACCOUNTS}.{name}.timeout_seconds");
+        (path, account.upstream.timeout)
+    }));
     let longest = calls
         .into_iter()
         .filter(|(path, _)| !report.blames(path))
@@ -259,7 +295,7 @@ fn engine(config: &Config, report: &mut Report) {
             lease,
             timeout.saturating_mul(2),
             &format!("twice {path}"),
-            path,
+            &path,
         );
     }
     let (job, submit) = ("engine.job_timeout_seconds", "engine.submit_timeout_seconds");

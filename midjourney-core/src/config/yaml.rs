@@ -55,6 +55,34 @@ pub(super) struct Node<'t> {
     pub(super) value: Value<'t>,
 }
 
+impl Node<'_> {
+    /// The keys of a section, as far as they are texts.
+    pub(super) fn keys(&self) -> impl Iterator<Item = &str> {
+        self.pairs().filter_map(|(key, _)| key.text())
+    }
+
+    /// The value of a key in a section.
+    pub(super) fn get(&self, name: &str) -> Option<&Self> {
+        let found = self.pairs().find(|(key, _)| key.text() == Some(name));
+        found.map(|(_, value)| value)
+    }
+
+    fn pairs(&self) -> impl Iterator<Item = &(Self, Self)> {
+        let pairs: &[(Self, Self)] = match &self.value {
+            Value::Map(pairs) => pairs,
+            _ => &[],
+        };
+        pairs.iter()
+    }
+
+    fn text(&self) -> Option<&str> {
+        match &self.value {
+            Value::Scalar(scalar) => Some(&scalar.text),
+            _ => None,
+        }
+    }
+}
+
 /// A mistake in the text itself.
 pub(super) struct Problem {
     pub(super) place: Place,

@@ -34,8 +34,8 @@ impl Pool {
             let client: Arc<FakeClient> = Arc::clone(&clients[number]);
             Account::new(AccountName::new(format!("account-{number}")), client).with_limits(limits)
         };
-        let mut accounts = Accounts::pool(account(0), strategy);
-        for number in 1..count {
+        let mut accounts = Accounts::new(strategy);
+        for number in 0..count {
             accounts = accounts.with(account(number));
         }
         Self {

@@ -4,9 +4,10 @@ use std::{path::Path, process::ExitCode};
 
 use midjourney_core::{
     clock::{Clock as _, SystemClock, Timestamp},
-    config::{KeySource, UpstreamKind},
+    config::{self, Account, Config, Entry, Origin, UpstreamKind},
     error::Chain,
 };
+use midjourney_storage::assemble;
 use serde::Serialize;
 
 use super::{
@@ -32,6 +33,9 @@ enum Verdict {
 #[derive(Debug, Serialize)]
 struct Finding {
     check: &'static str,
+    /// Whose check it is, where every account has its own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    account: Option<String>,
     verdict: Verdict,
     detail: String,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -42,6 +46,7 @@ impl Finding {
     fn ok(check: &'static str, detail: impl Into<String>) -> Self {
         Self {
             check,
+            account: None,
             verdict: Verdict::Ok,
             detail: detail.into(),
             mend: None,
@@ -51,6 +56,7 @@ impl Finding {
     fn warn(check: &'static str, detail: impl Into<String>, mend: impl Into<String>) -> Self {
         Self {
             check,
+            account: None,
             verdict: Verdict::Warn,
             detail: detail.into(),
             mend: Some(mend.into()),
@@ -60,18 +66,26 @@ impl Finding {
     fn fail(check: &'static str, detail: impl Into<String>, mend: impl Into<String>) -> Self {
         Self {
             check,
+            account: None,
             verdict: Verdict::Fail,
             detail: detail.into(),
             mend: Some(mend.into()),
         }
     }
+
+    /// The same, about one account.
+    fn of(mut self, account: &str) -> Self {
+        self.account = Some(account.to_owned());
+        self
+    }
 }
 
 pub(super) async fn run(context: &Context) -> Result<ExitCode, Failure> {
-    let mut findings = vec![configuration(context), clock(), key(context)];
+    let mut findings = vec![configuration(context), clock()];
+    findings.extend(keys(context));
     findings.extend(permissions(&context.settings.data_dir));
     findings.extend(stores(context).await);
-    findings.push(upstream(context).await);
+    findings.extend(upstreams(context).await);
     findings.push(address(context).await);
     if context.json {
         say_json(&serde_json::json!({ "findings": findings }))?;
@@ -82,7 +96,9 @@ pub(super) async fn run(context: &Context) -> Result<ExitCode, Failure> {
                 Verdict::Warn => "warn",
                 Verdict::Fail => "FAIL",
             };
-            say(format_args!("{mark}  {:<13}  {}", finding.check, finding.detail));
+            let whose = finding.account.as_ref().map(|account| format!("{account}: "));
+            let (whose, detail) = (whose.unwrap_or_default(), &finding.detail);
+            say(format_args!("{mark}  {:<13}  {whose}{detail}", finding.check));
             if let Some(mend) = &finding.mend {
                 say(format_args!("{:21}-> {mend}", ""));
             }
@@ -124,23 +140,40 @@ fn clock() -> Finding {
     Finding::ok("clock", now.to_string())
 }
 
-fn key(context: &Context) -> Finding {
+/// One finding for each account.
+fn keys(context: &Context) -> Vec<Finding> {
     let config = &context.settings.config;
-    if config.upstream.kind == UpstreamKind::Simulator {
+    let accounts = config.working_accounts();
+    accounts
+        .iter()
+        .map(|(name, account)| key(name, account, config).of(name))
+        .collect()
+}
+
+fn key(name: &str, account: &Account, config: &Config) -> Finding {
+    if account.upstream.kind == UpstreamKind::Simulator {
         return Finding::ok("key", "not needed: the simulated upstream spends nothing");
     }
-    match (&config.api.midjourney_key, config.api.key_source) {
-        (Some(_), KeySource::Environment) => Finding::ok("key", "set, from the environment"),
-        (Some(_), _) => Finding::warn(
-            "key",
-            "set, in clear text in the configuration file",
-            "put it into MIDJOURNEY_API_KEY and remove it from the file",
-        ),
-        (None, _) => Finding::warn(
+    let (path, variable) = if config.accounts.is_empty() {
+        ("api.midjourney_key".to_owned(), "MIDJOURNEY_API_KEY".to_owned())
+    } else {
+        let path = format!("accounts.{name}.key");
+        let variable = config::variable(&path);
+        (path, variable)
+    };
+    let in_file = |entry: &Entry| entry.path == path && matches!(entry.origin, Origin::File { .. });
+    match &account.key {
+        None => Finding::warn(
             "key",
             "not set; only an open gateway works without one",
-            "set MIDJOURNEY_API_KEY",
+            format!("set {variable}"),
         ),
+        Some(_) if config.entries().iter().any(in_file) => Finding::warn(
+            "key",
+            "set, in clear text in the configuration file",
+            format!("put it into {variable} and remove it from the file"),
+        ),
+        Some(_) => Finding::ok("key", "set, from the environment"),
     }
 }
 
@@ -169,17 +202,16 @@ fn permissions(_folder: &Path) -> Option<Finding> {
 }
 
 async fn stores(context: &Context) -> Vec<Finding> {
-    let assembled =
-        match midjourney_storage::assemble(&context.settings.config, &context.settings.data_dir).await {
-            Ok(assembled) => assembled,
-            Err(error) => {
-                return vec![Finding::fail(
-                    "storage",
-                    Chain(&error).to_string(),
-                    "mend that, then run doctor again",
-                )];
-            }
-        };
+    let assembled = match assemble(&context.settings.config, &context.settings.data_dir).await {
+        Ok(assembled) => assembled,
+        Err(error) => {
+            return vec![Finding::fail(
+                "storage",
+                Chain(&error).to_string(),
+                "mend that, then run doctor again",
+            )];
+        }
+    };
     let database = assembled.database.display();
     let mut findings = vec![match assembled.jobs.integrity_check().await {
         Ok(faults) if faults.is_empty() => Finding::ok("database", database.to_string()),
@@ -209,16 +241,23 @@ async fn stores(context: &Context) -> Vec<Finding> {
     findings
 }
 
-/// Whether the upstream's host takes connections. Asks nothing, so spends nothing.
-async fn upstream(context: &Context) -> Finding {
-    let config = &context.settings.config.upstream;
-    let Some(url) = &config.base_url else {
-        return Finding::ok("upstream", format!("{}: in this process", config.kind.as_str()));
+/// Whether each upstream's host takes connections. Asks nothing, so spends nothing.
+async fn upstreams(context: &Context) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for (name, account) in context.settings.config.working_accounts() {
+        findings.push(upstream(&account).await.of(&name));
+    }
+    findings
+}
+
+async fn upstream(account: &Account) -> Finding {
+    let Some(url) = assemble::base_url(account) else {
+        return Finding::ok("upstream", format!("{}: in this process", account.upstream.kind));
     };
     let host = url.host_str().unwrap_or_default().to_owned();
     let port = url.port_or_known_default().unwrap_or(443);
     let connect = tokio::net::TcpStream::connect((host.trim_matches(['[', ']']), port));
-    let mend = "check upstream.base_url, the network and the firewall";
+    let mend = "check its base_url, the network and the firewall";
     match tokio::time::timeout(std::time::Duration::from_secs(5), connect).await {
         Ok(Ok(_)) => Finding::ok("upstream", format!("{host}:{port} takes connections")),
         Ok(Err(error)) => Finding::fail("upstream", format!("{host}:{port}: {error}"), mend),

@@ -21,6 +21,7 @@ fn every_key_can_be_set_by_its_variable() {
         "webhook.public_url" | "upstream.base_url" => "https://mj.example.org/x",
         "upstream.kind" => "midjourney-proxy",
         "upstream.dialect" => "plus",
+        "pool.strategy" => "priority",
         "upstream.account" => "main",
         "outbound.proxy" => "http://p.example.org:3128",
         "prompt.default_version" => "niji 6",
@@ -32,8 +33,8 @@ fn every_key_can_be_set_by_its_variable() {
         path if path.contains("enabled") || path.contains("allow") || path.contains("stored") => "true",
         _ => "77",
     };
-    for path in schema::paths() {
-        let variable = env::variable(path);
+    for path in &paths() {
+        let variable = variable(path);
         let mut pairs = vec![(variable.as_str(), values(path))];
         if path == "upstream.kind" {
             pairs.push(("MIDJOURNEY__UPSTREAM__BASE_URL", "https://mj.example.org"));

@@ -124,7 +124,8 @@ fn the_example_holds_every_key_with_its_default() {
             _ => written.push(text(name)),
         }
     }
-    assert_eq!(written, schema::paths());
+    written.retain(|path| path != schema::ACCOUNTS);
+    assert_eq!(written, paths());
 }
 
 #[test]
@@ -332,8 +333,8 @@ fn entries_tell_value_and_origin_of_every_key() {
     let text = "server:\n  port: 9000\nengine:\n  lease_seconds: 90\nwebhook:\n  secret: 0123456789abcdef\n";
     let config = Config::from_yaml(text).unwrap();
     let entries = config.entries();
-    let paths: Vec<_> = entries.iter().map(|entry| entry.path).collect();
-    assert_eq!(paths, schema::paths());
+    let listed: Vec<_> = entries.iter().map(|entry| entry.path.clone()).collect();
+    assert_eq!(listed, paths());
     assert_eq!(entry(&config, "server.port").value, json!(9000));
     assert_eq!(
         entry(&config, "server.port").origin.to_string(),
@@ -347,7 +348,7 @@ fn entries_tell_value_and_origin_of_every_key() {
     let secrets: Vec<_> = entries
         .iter()
         .filter(|entry| entry.secret)
-        .map(|entry| entry.path)
+        .map(|entry| entry.path.as_str())
         .collect();
     assert_eq!(
         secrets,
