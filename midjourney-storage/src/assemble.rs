@@ -1,5 +1,6 @@
 //! Turns a configuration into a gateway. The only place that knows every backend and every upstream.
 
+mod secret;
 mod upstream;
 
 pub use self::upstream::base_url;
@@ -20,6 +21,7 @@ use midjourney_core::{
     image::ImageStoreError,
     job::{AccountName, Policy, StoreError},
     key::Secret,
+    link::PublicLinks,
     prompt::{self, CheckOptions, Table, TableError},
     webhook::CallbackRegistration,
 };
@@ -76,6 +78,15 @@ pub enum AssembleError {
     DataDirectory {
         /// The folder.
         path: PathBuf,
+        /// The cause.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The secret of our links cannot be read or made.
+    #[error("the secret for links to our pictures cannot be had from {folder}")]
+    LinkSecret {
+        /// Where it is kept.
+        folder: PathBuf,
         /// The cause.
         #[source]
         source: std::io::Error,
@@ -145,7 +156,7 @@ pub async fn assemble(config: &Config, data_dir: &Path) -> Result<Assembled, Ass
         entropy: Arc::new(OsEntropy),
         policy: policy(config),
         callback: callback(config),
-        links: None,
+        links: links(config, data_dir).await?,
     };
     Ok(Assembled {
         gateway: Gateway::new(parts, prompts),
@@ -168,6 +179,23 @@ async fn make_private(folder: &Path) -> Result<(), AssembleError> {
     made.await
         .map_err(|error| failed(std::io::Error::other(error)))?
         .map_err(failed)
+}
+
+/// Links need an address that others can reach.
+async fn links(config: &Config, data_dir: &Path) -> Result<Option<PublicLinks>, AssembleError> {
+    let Some(url) = &config.server.public_url else {
+        return Ok(None);
+    };
+    let folder = data_dir.to_owned();
+    let failed = |source| AssembleError::LinkSecret {
+        folder: data_dir.to_owned(),
+        source,
+    };
+    let secret = tokio::task::spawn_blocking(move || secret::links(&folder)).await;
+    let secret = secret
+        .map_err(|error| failed(std::io::Error::other(error)))?
+        .map_err(failed)?;
+    Ok(Some(PublicLinks::new(url.as_str(), secret)))
 }
 
 async fn prompt_rules(config: &Config) -> Result<PromptRules, AssembleError> {

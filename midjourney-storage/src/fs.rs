@@ -18,7 +18,7 @@ use midjourney_core::{
 };
 
 #[cfg(feature = "assemble")]
-pub(crate) use self::folder::create_all;
+pub(crate) use self::folder::{create_all, sync};
 use self::{
     file::{Draft, Reading},
     folder::Folder,

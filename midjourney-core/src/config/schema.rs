@@ -77,6 +77,7 @@ pub(super) fn visit(config: &mut Config, v: &mut impl Visitor) {
 
     v.key("server.host", &mut server.host, HOST);
     v.key("server.port", &mut server.port, whole(0, 65_535));
+    v.key("server.public_url", &mut server.public_url, Optional(WebAddress));
     v.key("server.workers", &mut server.workers, Optional(whole(1, 1_024)));
     v.key(
         "server.allow_unauthenticated",

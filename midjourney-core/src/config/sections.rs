@@ -168,6 +168,8 @@ pub struct Server {
     pub host: String,
     /// `server.port`: 0 takes any free port.
     pub port: u16,
+    /// `server.public_url`: where others reach this server; pictures are then handed to upstreams as links to it.
+    pub public_url: Option<Url>,
     /// `server.workers`: threads; absent means one for each processor core.
     pub workers: Option<usize>,
     /// `server.allow_unauthenticated`: listen beyond this machine although nobody has to log in.
@@ -179,6 +181,7 @@ impl Default for Server {
         Self {
             host: "127.0.0.1".to_owned(),
             port: 8000,
+            public_url: None,
             workers: None,
             allow_unauthenticated: false,
         }

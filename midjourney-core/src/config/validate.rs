@@ -141,6 +141,11 @@ fn server(config: &Config, report: &mut Report) {
 }
 
 fn webhook(config: &Config, report: &mut Report) {
+    let path = "server.public_url";
+    if config.server.public_url.as_ref().is_some_and(is_loopback) {
+        let message = "only this machine can reach this address, an upstream cannot";
+        report.warning(path, origin(config, path), message, "write a public address");
+    }
     let webhook = &config.webhook;
     if let Some(url) = &webhook.public_url {
         let path = "webhook.public_url";

@@ -155,7 +155,7 @@ fn create(folder: &Path) -> io::Result<()> {
 }
 
 /// Makes the names in `folder` survive a power cut.
-pub(super) fn sync(folder: &Path) -> io::Result<()> {
+pub(crate) fn sync(folder: &Path) -> io::Result<()> {
     if cfg!(unix) {
         File::open(folder)?.sync_all()?;
     }

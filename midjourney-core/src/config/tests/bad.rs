@@ -449,7 +449,7 @@ const ROWS: &[Row] = &[
         UnknownKey,
         "server.prot",
         2,
-        ["unknown key", "host, port, workers", "`port`?"],
+        ["unknown key", "host, port, public_url, workers", "`port`?"],
     ),
     (
         "server:\n  Port: 1",

@@ -18,7 +18,7 @@ fn every_key_can_be_set_by_its_variable() {
         "server.host" => "::1",
         "storage.type" => "local",
         "webhook.secret" | "webhook.verification_token" => "0123456789abcdef: # it's",
-        "webhook.public_url" | "upstream.base_url" => "https://mj.example.org/x",
+        "server.public_url" | "webhook.public_url" | "upstream.base_url" => "https://mj.example.org/x",
         "upstream.kind" => "midjourney-proxy",
         "upstream.dialect" => "plus",
         "pool.strategy" => "priority",
