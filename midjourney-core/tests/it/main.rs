@@ -2,6 +2,8 @@
 
 #[cfg(feature = "upstream-acedata")]
 mod acedata;
+#[cfg(all(feature = "simulator", feature = "upstreams"))]
+mod action_table;
 mod actions;
 #[cfg(feature = "upstream-apiframe")]
 mod apiframe;
