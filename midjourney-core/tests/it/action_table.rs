@@ -1,4 +1,5 @@
 //! The table of what each upstream can do, written from the clients themselves: `docs/upstreams.md`.
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
 
 use std::{fmt::Write as _, path::Path, sync::Arc};
 
