@@ -46,7 +46,7 @@ async fn one(
     })?;
     let Some(sniffed) = sniff(&head) else {
         return Err(unavailable(
-            "what the upstream gave as a picture is not a PNG, JPEG, WebP or GIF file",
+            "what the upstream gave as a picture is not a PNG, JPEG, WebP, GIF or MP4 file",
         ));
     };
     let key = ImageKey::new(

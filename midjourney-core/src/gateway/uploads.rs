@@ -16,7 +16,7 @@ impl Gateway {
     pub async fn upload(&self, owner: Owner, body: ByteStream) -> Result<Upload, Error> {
         let broken = |source| Error::field("", "the picture did not arrive whole").with_source(source);
         let (head, body) = peek(body).await.map_err(broken)?;
-        let Some(sniffed) = sniff(&head) else {
+        let Some(sniffed) = sniff(&head).filter(|file| file.media_type.is_picture()) else {
             return Err(Error::field(
                 "",
                 "expected the bytes of a PNG, JPEG, WebP or GIF file",

@@ -19,11 +19,13 @@ pub enum MediaType {
     WebP,
     /// `image/gif`
     Gif,
+    /// `video/mp4`
+    Mp4,
 }
 
 impl MediaType {
     /// Every kind.
-    pub const ALL: [Self; 4] = [Self::Png, Self::Jpeg, Self::WebP, Self::Gif];
+    pub const ALL: [Self; 5] = [Self::Png, Self::Jpeg, Self::WebP, Self::Gif, Self::Mp4];
 
     /// The MIME type.
     pub const fn mime(self) -> &'static str {
@@ -32,6 +34,7 @@ impl MediaType {
             Self::Jpeg => "image/jpeg",
             Self::WebP => "image/webp",
             Self::Gif => "image/gif",
+            Self::Mp4 => "video/mp4",
         }
     }
 
@@ -42,7 +45,13 @@ impl MediaType {
             Self::Jpeg => "jpg",
             Self::WebP => "webp",
             Self::Gif => "gif",
+            Self::Mp4 => "mp4",
         }
+    }
+
+    /// Whether it is a picture, not a video.
+    pub const fn is_picture(self) -> bool {
+        !matches!(self, Self::Mp4)
     }
 
     /// The kind with this MIME type.
@@ -73,6 +82,10 @@ pub const SNIFF_BYTES: usize = 64 * 1024;
 /// Tells what a file is from its first [`SNIFF_BYTES`]; `None` for anything but the [`MediaType`]s. Reads headers
 /// only, decodes nothing.
 pub fn sniff(head: &[u8]) -> Option<Sniffed> {
+    if is_mp4(head) {
+        let media_type = MediaType::Mp4;
+        return Some(Sniffed { media_type, size: None });
+    }
     let media_type = match imagesize::image_type(head).ok()? {
         imagesize::ImageType::Png => MediaType::Png,
         imagesize::ImageType::Jpeg => MediaType::Jpeg,
@@ -84,6 +97,16 @@ pub fn sniff(head: &[u8]) -> Option<Sniffed> {
         .ok()
         .and_then(|size| Some((u32::try_from(size.width).ok()?, u32::try_from(size.height).ok()?)));
     Some(Sniffed { media_type, size })
+}
+
+/// Whether a file begins with the box of an MP4 video (ISO 14496-12, `ftyp`); the same box with other brands begins
+/// pictures and sound.
+fn is_mp4(head: &[u8]) -> bool {
+    let brand = head.get(8..12).filter(|_| head.get(4..8) == Some(b"ftyp"));
+    brand.is_some_and(|brand| {
+        let iso = brand.starts_with(b"iso") && brand.iter().all(u8::is_ascii_alphanumeric);
+        iso || matches!(brand, b"mp41" | b"mp42" | b"avc1" | b"M4V " | b"dash")
+    })
 }
 
 /// The first bytes of a stream, enough to tell what it is, and the whole stream again.
@@ -106,7 +129,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_pictures_pass_whatever_they_are_called() {
+    fn only_pictures_and_videos_pass_whatever_they_are_called() {
         let gif = b"GIF89a\x02\x00\x03\x00\x00\x00\x00";
         assert_eq!(
             sniff(gif),
@@ -122,8 +145,14 @@ mod tests {
             b"",
             b"\x89PN",
             b"BM\0\0",
+            b"\0\0\0\x1cftypM4A \0\0\0\0",
+            b"\0\0\0\x1cftyp",
         ] {
             assert_eq!(sniff(other), None);
+        }
+        for brand in [b"isom", b"iso6", b"mp42"] {
+            let head = [&b"\0\0\0\x1cftyp"[..], brand, b"\0\0\x02\0"].concat();
+            assert_eq!(sniff(&head).map(|video| video.media_type), Some(MediaType::Mp4));
         }
         // A cut header tells the kind but no size.
         assert_eq!(
