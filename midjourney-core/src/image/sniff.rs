@@ -84,7 +84,10 @@ pub const SNIFF_BYTES: usize = 64 * 1024;
 pub fn sniff(head: &[u8]) -> Option<Sniffed> {
     if is_mp4(head) {
         let media_type = MediaType::Mp4;
-        return Some(Sniffed { media_type, size: None });
+        return Some(Sniffed {
+            media_type,
+            size: None,
+        });
     }
     let media_type = match imagesize::image_type(head).ok()? {
         imagesize::ImageType::Png => MediaType::Png,

@@ -1,6 +1,6 @@
 //! Findings on their way to becoming diagnostics.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 
 use crate::prompt::diagnostic::{Code, Diagnostic, Diagnostics, Fix, Severity};
 use crate::prompt::template::{Span, Variant};
@@ -81,7 +81,8 @@ const MOST: usize = 100;
 /// Collects findings, each once.
 pub(super) struct Sink<'a> {
     source: &'a str,
-    seen: HashSet<(Code, usize, usize, String)>,
+    /// Where in `found` a finding is, by all that tells it from others.
+    seen: HashMap<(Code, usize, usize, String), usize>,
     found: Vec<Diagnostic>,
     dropped: usize,
     errors: bool,
@@ -89,7 +90,7 @@ pub(super) struct Sink<'a> {
 
 impl<'a> Sink<'a> {
     pub(super) fn new(source: &'a str) -> Self {
-        let (seen, found) = (HashSet::new(), Vec::new());
+        let (seen, found) = (HashMap::new(), Vec::new());
         Self {
             source,
             seen,
@@ -145,7 +146,9 @@ impl<'a> Sink<'a> {
         } = finding;
         self.errors |= severity == Severity::Error;
         let key = (code, span.start, span.end, message.clone());
-        if self.seen.contains(&key) {
+        if let Some(found) = self.seen.get(&key).and_then(|at| self.found.get_mut(*at)) {
+            // What one variant is only warned of may stop another.
+            found.severity = found.severity.min(severity);
             return;
         }
         // Errors may push in: what stops a prompt must not hide behind a hundred warnings.
@@ -158,7 +161,7 @@ impl<'a> Sink<'a> {
             self.dropped += 1;
             return;
         }
-        self.seen.insert(key);
+        self.seen.insert(key, self.found.len());
         let corrected = fix.as_ref().and_then(|fix| fix.apply(self.source));
         self.found.push(Diagnostic {
             severity,

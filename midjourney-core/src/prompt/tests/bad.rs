@@ -585,3 +585,11 @@ fn everything_is_found_at_once() {
         .collect();
     assert_eq!(warnings, [Code::TypedDash]);
 }
+
+#[test]
+fn a_warning_of_one_variant_does_not_hide_the_error_of_another() {
+    let source = "{ --{\\{v 7, niji 7}--ar 16:9";
+    let report = check(source, Table::builtin(), &CheckOptions::default());
+    assert!(!report.is_valid(), "{}", report.diagnostics());
+    assert!(report.into_valid().is_err());
+}
