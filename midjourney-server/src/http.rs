@@ -7,7 +7,7 @@
 //! use midjourney_server::http::{self, HttpOptions, ServeOptions, Stopping};
 //!
 //! let stopping = Stopping::new();
-//! let router = http::router(gateway, HttpOptions::new(stopping.clone()));
+//! let router = http::router(gateway, HttpOptions::new(stopping.clone())).await;
 //! let listener = http::listen(([127, 0, 0, 1], 8000).into())?;
 //! http::serve(router, vec![listener], ServeOptions::default(), stopping).await
 //! # }
@@ -160,9 +160,9 @@ struct App {
     swagger: Arc<utoipa_swagger_ui::Config<'static>>,
 }
 
-/// All routes over `gateway`, with guards, safe headers and problems as errors. Must be called within a tokio runtime:
-/// it also goes on posting changes of open jobs to those who asked for that.
-pub fn router(gateway: Gateway, options: HttpOptions) -> Router {
+/// All routes over `gateway`, with guards, safe headers and problems as errors. It also goes on posting changes of open
+/// jobs to those who asked for that; call it before the engine starts, else it misses those that are over by then.
+pub async fn router(gateway: Gateway, options: HttpOptions) -> Router {
     let HttpOptions {
         hosts,
         config,
@@ -188,7 +188,7 @@ pub fn router(gateway: Gateway, options: HttpOptions) -> Router {
         links,
         notifier: mj::Notifier::new(outbound),
     });
-    tokio::spawn(mj::resume(Arc::clone(&app)));
+    mj::resume(&app).await;
     routes
         .merge(mj_routes)
         .route("/docs", get(system::docs_redirect))

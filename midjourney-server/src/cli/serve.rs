@@ -30,14 +30,14 @@ pub(super) async fn run(context: &Context, args: ServeArgs) -> Result<ExitCode, 
     let address = listener
         .local_addr()
         .map_err(|error| cannot_listen(&config, error))?;
-    let engine = assembled.gateway.start_engine(assembled.engine);
     let stopping = Stopping::new();
     let options = HttpOptions::new(stopping.clone())
         .with_hosts(hosts(&config))
         .with_config(serde_json::json!({ "entries": config.entries() }))
         .with_outbound(outbound(&config)?)
         .with_address(format!("http://{address}"));
-    let router = http::router(assembled.gateway.clone(), options);
+    let router = http::router(assembled.gateway.clone(), options).await;
+    let engine = assembled.gateway.start_engine(assembled.engine);
 
     note(format_args!(
         "listening on http://{address} (documentation: http://{address}/docs)"

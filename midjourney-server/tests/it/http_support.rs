@@ -78,11 +78,11 @@ impl Setup {
             links: self.links,
         };
         let gateway = Gateway::new(parts, PromptRules::default());
-        let engine = self.engine.then(|| gateway.start_engine(EngineConfig::default()));
         let stopping = self.options.stopping.clone();
         let listener = http::listen(([127, 0, 0, 1], 0).into()).unwrap();
         let address = listener.local_addr().unwrap();
-        let router = http::router(gateway.clone(), self.options);
+        let router = http::router(gateway.clone(), self.options).await;
+        let engine = self.engine.then(|| gateway.start_engine(EngineConfig::default()));
         let task = tokio::spawn(http::serve(router, vec![listener], self.serve, stopping.clone()));
         Server {
             address,

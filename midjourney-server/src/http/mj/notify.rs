@@ -88,9 +88,9 @@ pub(super) fn follow(app: &Arc<App>, job: &Job, signer: Signer) {
 }
 
 /// Goes on following the jobs that were open when the server went down.
-pub(in crate::http) async fn resume(app: Arc<App>) {
+pub(in crate::http) async fn resume(app: &Arc<App>) {
     for status in [Status::Pending, Status::Processing] {
-        if let Err(error) = resume_all(&app, status).await {
+        if let Err(error) = resume_all(app, status).await {
             tracing::warn!(error = %Chain(&error), "hooks of earlier tasks are not followed");
         }
     }
