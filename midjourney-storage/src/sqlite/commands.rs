@@ -7,8 +7,7 @@ use midjourney_core::{
     id::BatchId,
     image::{Image, Upload},
     job::{
-        Commit, EventKind, IdempotencyKey, Insertion, Job, Lease, LeaseEnd, Life, NewJobs, RequestDigest,
-        Status, StoreError,
+        Commit, IdempotencyKey, Insertion, Job, Lease, LeaseEnd, NewJobs, RequestDigest, Status, StoreError,
     },
 };
 use rusqlite::{Connection, OptionalExtension as _, params};
@@ -34,8 +33,6 @@ pub(super) struct Insert {
     /// Where there is a key.
     digest: Option<RequestDigest>,
     requests: Vec<String>,
-    life: String,
-    event: String,
 }
 
 /// What came of it; the jobs are put together by the caller.
@@ -60,15 +57,12 @@ impl Inserted {
 
 impl Insert {
     pub(super) fn new(jobs: NewJobs) -> Result<Self, StoreError> {
-        let life = Life::new(jobs.now);
         Ok(Self {
             requests: jobs
                 .jobs
                 .iter()
                 .map(|job| json(Self::OPERATION, &job.request))
                 .collect::<Result<_, _>>()?,
-            event: json(Self::OPERATION, &EventBody::of(EventKind::Created, &life))?,
-            life: json(Self::OPERATION, &life)?,
             digest: jobs.idempotency_key.is_some().then(|| jobs.digest()),
             jobs,
         })
@@ -80,7 +74,7 @@ impl Insert {
             return Ok(None);
         };
         let mut earlier = db.prepare_cached(
-            "SELECT digest, id, version, sequence, owner, account, batch, updated_at, request, life FROM jobs
+            "SELECT digest, id, version, sequence, owner, account, batch, created_at, updated_at, request, life FROM jobs
              WHERE owner = ?1 AND idempotency_key = ?2 ORDER BY ordinal",
         )?;
         let mut found = earlier.query(params![self.jobs.owner.as_str(), key.as_str()])?;
@@ -115,13 +109,13 @@ impl Command for Insert {
         let key = common.idempotency_key.as_ref().map(IdempotencyKey::as_str);
         let digest = self.digest.as_ref().map(RequestDigest::as_bytes);
         let mut insert = tx.db.prepare_cached(
-            "INSERT INTO jobs (id, owner, account, batch, status, due, wake_at, created_at, updated_at,
-                               idempotency_key, digest, ordinal, request, life)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?6, ?6, ?6, ?7, ?8, ?9, ?10, ?11)",
+            "INSERT INTO jobs (row, id, owner, account, batch, status, due, wake_at, created_at, updated_at,
+                               idempotency_key, digest, ordinal, request)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?7, ?7, ?7, ?8, ?9, ?10, ?11)",
         )?;
-        let mut tell = tx.db.prepare_cached(TELL)?;
         for (ordinal, (job, request)) in (0_i64..).zip(common.jobs.iter().zip(&self.requests)) {
             let inserted = insert.execute(params![
+                tx.next_position()?,
                 job.id.as_bytes(),
                 common.owner.as_str(),
                 common.account.as_str(),
@@ -132,7 +126,6 @@ impl Command for Insert {
                 digest,
                 ordinal,
                 request,
-                self.life,
             ]);
             match inserted {
                 // A refused first row has left nothing behind; after a later one the transaction is taken back.
@@ -141,8 +134,6 @@ impl Command for Insert {
                 }
                 other => other?,
             };
-            let row = tx.db.last_insert_rowid();
-            tell.execute(params![tx.next_position()?, row, 1, now, self.event])?;
         }
         tx.count(Status::Pending, count(common.jobs.len()));
         tx.changed();
@@ -192,7 +183,7 @@ impl Command for Claim {
         let mut take = tx.db.prepare_cached(
             "UPDATE jobs SET lease_epoch = lease_epoch + 1, lease_until = ?2, wake_at = max(due, ?2)
              WHERE row = ?1
-             RETURNING lease_epoch, id, version, sequence, owner, account, batch, updated_at, request, life",
+             RETURNING lease_epoch, id, version, sequence, owner, account, batch, created_at, updated_at, request, life",
         )?;
         let mut claimed = Vec::new();
         for (_, _, row) in candidates.into_iter().take(claim.limit) {
@@ -267,7 +258,7 @@ impl Change {
     fn present(&self, db: &Connection) -> rusqlite::Result<Option<Present>> {
         db.prepare_cached(
             "SELECT row, lease_epoch, lease_until, status,
-                    id, version, sequence, owner, account, batch, updated_at, request, life
+                    id, version, sequence, owner, account, batch, created_at, updated_at, request, life
              FROM jobs WHERE id = ?1",
         )?
         .query_row([self.commit.job.as_bytes()], |row| {

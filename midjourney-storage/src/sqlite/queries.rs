@@ -1,13 +1,17 @@
 //! What is read, each question answered from an index.
 
+mod lists;
+
 use midjourney_core::{
     id::{ImageId, JobId, UploadId},
-    job::{AccountName, Counts, ImageQuery, JobQuery, Live, Owner, Position, Share, Status},
+    job::{AccountName, Counts, ImageQuery, Live, Owner, Position, Share, Status},
 };
 use rusqlite::{Connection, OptionalExtension as _, params};
 
+use self::lists::END;
+pub(super) use self::lists::jobs;
 use super::rows::{
-    EVENT, IMAGE, JOB, RawEvent, RawImage, RawJob, RawUpload, UPLOAD, count, int, status_code,
+    EVENT, FIRST_EVENT, IMAGE, JOB, RawEvent, RawImage, RawJob, RawUpload, UPLOAD, count, int, status_code,
 };
 
 /// What is due on one account, the longest due first.
@@ -22,50 +26,10 @@ const LIVE: &str = "SELECT count(*) FROM jobs WHERE account = ?1 AND status = ?2
 /// The statuses of jobs that are not over.
 pub(super) const LIVING: [Status; 2] = [Status::Pending, Status::Processing];
 
-/// Sorts after every id: blobs compare byte by byte, then by length.
-const END: &[u8] = &[0xff; 17];
-
 pub(super) fn job(db: &Connection, id: JobId) -> rusqlite::Result<Option<RawJob>> {
     db.prepare_cached(&format!("SELECT {JOB} FROM jobs WHERE id = ?1"))?
         .query_row([id.as_bytes()], |row| RawJob::read(row, 0))
         .optional()
-}
-
-/// The statement behind a list with these filters. Each combination has its own text, so that SQLite plans it for the
-/// index that is made for it.
-pub(super) fn jobs_sql(query: &JobQuery) -> String {
-    // A batch is small. The plus keeps SQLite from walking a whole owner or status in search of it.
-    let (owner, status) = match query.batch {
-        None => (" AND owner = ?2", " AND status = ?3"),
-        Some(_) => (" AND +owner = ?2", " AND +status = ?3"),
-    };
-    let owner = query.owner.as_ref().map_or("", |_| owner);
-    let status = query.status.map_or("", |_| status);
-    let batch = query.batch.map_or("", |_| " AND batch = ?4");
-    format!("SELECT {JOB} FROM jobs WHERE id < ?1{owner}{status}{batch} ORDER BY id DESC LIMIT ?5")
-}
-
-pub(super) fn jobs(db: &Connection, query: &JobQuery, limit: usize) -> rusqlite::Result<Vec<RawJob>> {
-    let after = query.after.map(|cursor| cursor.key());
-    let mut statement = db.prepare_cached(&jobs_sql(query))?;
-    // Numbered over all combinations of filters; the numbers between that a combination leaves out stay unbound.
-    statement.raw_bind_parameter(1, after.as_ref().map_or(END, |key| key.as_slice()))?;
-    if let Some(owner) = &query.owner {
-        statement.raw_bind_parameter(2, owner.as_str())?;
-    }
-    if let Some(status) = query.status {
-        statement.raw_bind_parameter(3, status_code(status))?;
-    }
-    if let Some(batch) = &query.batch {
-        statement.raw_bind_parameter(4, batch.as_bytes())?;
-    }
-    statement.raw_bind_parameter(5, count(limit))?;
-    let mut found = statement.raw_query();
-    let mut jobs = Vec::new();
-    while let Some(row) = found.next()? {
-        jobs.push(RawJob::read(row, 0)?);
-    }
-    Ok(jobs)
 }
 
 pub(super) fn next_due(db: &Connection, shares: &[Share]) -> rusqlite::Result<Option<i64>> {
@@ -102,24 +66,37 @@ pub(super) fn history(
     after: u64,
     limit: usize,
 ) -> rusqlite::Result<Vec<RawEvent>> {
-    db.prepare_cached(&format!(
-        "SELECT {EVENT} FROM events WHERE job = (SELECT row FROM jobs WHERE id = ?1) AND sequence > ?2
+    db.prepare_cached(&history_sql())?
+        .query_map(params![id.as_bytes(), int(after), count(limit)], RawEvent::read)?
+        .collect()
+}
+
+fn history_sql() -> String {
+    format!(
+        "SELECT {FIRST_EVENT} FROM jobs WHERE id = ?1 AND ?2 < 1
+         UNION ALL
+         SELECT {EVENT} FROM events WHERE job = (SELECT row FROM jobs WHERE id = ?1) AND sequence > ?2
          ORDER BY sequence LIMIT ?3"
-    ))?
-    .query_map(params![id.as_bytes(), int(after), count(limit)], RawEvent::read)?
-    .collect()
+    )
 }
 
 pub(super) fn events(db: &Connection, after: Position, limit: usize) -> rusqlite::Result<Vec<RawEvent>> {
-    db.prepare_cached(&format!(
-        "SELECT {EVENT} FROM events WHERE position > ?1 ORDER BY position LIMIT ?2"
-    ))?
-    .query_map(params![int(after.get()), count(limit)], RawEvent::read)?
-    .collect()
+    db.prepare_cached(&events_sql())?
+        .query_map(params![int(after.get()), count(limit)], RawEvent::read)?
+        .collect()
+}
+
+fn events_sql() -> String {
+    format!(
+        "SELECT {FIRST_EVENT} FROM jobs WHERE row > ?1
+         UNION ALL
+         SELECT {EVENT} FROM events WHERE position > ?1
+         ORDER BY position LIMIT ?2"
+    )
 }
 
 pub(super) fn head(db: &Connection) -> rusqlite::Result<u64> {
-    db.prepare_cached("SELECT coalesce(max(position), 0) FROM events")?
+    db.prepare_cached("SELECT position FROM newest_event")?
         .query_row([], |row| row.get(0))
 }
 

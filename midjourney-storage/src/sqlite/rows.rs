@@ -6,17 +6,21 @@ use midjourney_core::{
     error::BoxError,
     id::{BatchId, ImageId, JobId, UploadId},
     image::{Image, ImageDigest, ImageKind, MediaType, Upload},
-    job::{AccountName, Event, Job, JobRequest, Life, Owner, Position, Status, StoreError},
+    job::{AccountName, Event, EventKind, Job, JobRequest, Life, Owner, Position, Status, StoreError},
 };
 use rusqlite::{Row, types::Value};
 
 use super::stored::{self, EventBody};
 
 /// The columns of [`RawJob`], in its order.
-pub(super) const JOB: &str = "id, version, sequence, owner, account, batch, updated_at, request, life";
-/// The columns of [`RawEvent`], in its order.
+pub(super) const JOB: &str =
+    "id, version, sequence, owner, account, batch, created_at, updated_at, request, life";
+/// The columns of [`RawEvent`], in its order, from `events`.
 pub(super) const EVENT: &str =
     "position, (SELECT id FROM jobs WHERE row = events.job) AS job_id, sequence, at, body";
+/// The same from `jobs`: the first event of each.
+pub(super) const FIRST_EVENT: &str =
+    "row AS position, id AS job_id, 1 AS sequence, created_at AS at, NULL AS body";
 /// The columns of [`RawUpload`], in its order.
 pub(super) const UPLOAD: &str = "id, owner, key, digest, bytes, media_type, width, height, created_at";
 /// The columns of [`RawImage`], in its order.
@@ -120,7 +124,7 @@ fn name(value: &Value, id: impl Fn([u8; 16]) -> String) -> String {
 
 /// A row of `jobs` as SQLite gave it, so that it can be decoded off the thread that read it.
 #[derive(Debug)]
-pub(super) struct RawJob([Value; 9]);
+pub(super) struct RawJob([Value; 10]);
 
 impl RawJob {
     /// Takes the columns [`JOB`], of which the first is number `from`.
@@ -130,15 +134,24 @@ impl RawJob {
 
     /// The job in it.
     pub(super) fn decode(self) -> Result<Job, StoreError> {
-        self.decode_as(|life| life.text_with(stored::read))
+        self.decode_as(|created, life| {
+            if life.is_null() {
+                Ok(Life::new(created.time()?))
+            } else {
+                life.text_with(stored::read)
+            }
+        })
     }
 
     /// The job in it, but living `life`; the stored one is not looked at.
     pub(super) fn decode_with(self, life: Life) -> Result<Job, StoreError> {
-        self.decode_as(|_| Ok(life))
+        self.decode_as(|_, _| Ok(life))
     }
 
-    fn decode_as(self, life: impl FnOnce(Cell<'_>) -> Result<Life, StoreError>) -> Result<Job, StoreError> {
+    fn decode_as(
+        self,
+        life: impl FnOnce(Cell<'_>, Cell<'_>) -> Result<Life, StoreError>,
+    ) -> Result<Job, StoreError> {
         let [
             id,
             version,
@@ -146,6 +159,7 @@ impl RawJob {
             owner,
             account,
             batch,
+            created,
             updated,
             request,
             raw_life,
@@ -171,7 +185,7 @@ impl RawJob {
                 Some(BatchId::from_bytes(batch.blob()?))
             },
             cell("request", request).text_with(stored::read::<JobRequest>)?,
-            life(cell("life", raw_life))?,
+            life(cell("created_at", created), cell("life", raw_life))?,
             cell("updated_at", updated).time()?,
         ))
     }
@@ -191,7 +205,7 @@ impl Cell<'_> {
 pub(super) struct RawEvent([Value; 5]);
 
 impl RawEvent {
-    /// Takes the columns [`EVENT`].
+    /// Takes the columns [`EVENT`] or [`FIRST_EVENT`].
     pub(super) fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
         values(row, 0).map(Self)
     }
@@ -210,8 +224,13 @@ impl RawEvent {
             column,
             value,
         };
-        let body: EventBody = cell("body", body).text_with(stored::read)?;
         let at = cell("at", at).time()?;
+        let body = cell("body", body);
+        let body = if body.is_null() {
+            EventBody::of(EventKind::Created, &Life::new(at))
+        } else {
+            body.text_with(stored::read)?
+        };
         let mut event = Event::of(
             JobId::from_bytes(cell("job", job).blob()?),
             cell("sequence", sequence).number()?,

@@ -5,6 +5,7 @@
 -- Rows keep a rowid: they are too wide for WITHOUT ROWID, whose inner pages would hold six of them instead of
 -- hundreds of keys. The two wide columns come last, so that reading the others never follows overflow pages.
 CREATE TABLE jobs (
+    -- The position of its first event, which tells nothing beyond this row and has none of its own in `events`.
     row             INTEGER PRIMARY KEY,
     id              BLOB    NOT NULL UNIQUE CHECK (length(id) = 16),
     owner           TEXT    NOT NULL,
@@ -26,12 +27,12 @@ CREATE TABLE jobs (
     -- The place of the job within its request.
     ordinal         INTEGER NOT NULL,
     request         TEXT    NOT NULL,
-    life            TEXT    NOT NULL
+    -- NULL for the life that every job begins with.
+    life            TEXT
 ) STRICT;
 
--- One index for each filter that `list` offers, in the order of its pages.
-CREATE INDEX jobs_by_owner ON jobs (owner, id);
-CREATE INDEX jobs_by_status ON jobs (status, id);
+-- An index costs a new job nearly as much as its row does, so this one serves the lists by owner and by status too: as
+-- several walks in the order of the pages, one for each status or owner.
 CREATE INDEX jobs_by_owner_status ON jobs (owner, status, id);
 CREATE INDEX jobs_by_batch ON jobs (batch, id) WHERE batch IS NOT NULL;
 -- Only jobs that are not over: what a start after a crash reads, however long the history is.
@@ -45,6 +46,7 @@ CREATE TABLE job_counts (
 ) STRICT;
 INSERT INTO job_counts (status, jobs) VALUES (0, 0), (1, 0), (2, 0), (3, 0), (4, 0), (5, 0);
 
+-- What happened to jobs after they were accepted.
 CREATE TABLE events (
     position INTEGER PRIMARY KEY,
     -- The job's row, not its id: half the size in table and index, and the check that it exists costs less.

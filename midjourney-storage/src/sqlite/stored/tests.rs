@@ -161,6 +161,20 @@ fn events_of_version_1() {
     }
 }
 
+/// The row of a job that was only accepted leaves out its life and its event, so what they are must never change.
+#[test]
+fn what_a_new_job_leaves_out_of_version_1() {
+    let life = Life::new(Timestamp::from_millis(1_795_341_600_250));
+    assert_eq!(
+        write(&life).unwrap(),
+        r#"{"v":1,"data":{"state":{"is":"queued"},"created":"2026-11-22T10:00:00.25Z","entered":"2026-11-22T10:00:00.25Z","heard":"2026-11-22T10:00:00.25Z","due":"2026-11-22T10:00:00.25Z","attempts":0,"submits":0,"cancel_requested":false}}"#
+    );
+    assert_eq!(
+        write(&EventBody::of(EventKind::Created, &life)).unwrap(),
+        r#"{"v":1,"data":{"kind":"job.created","status":"pending","stage":"queued"}}"#
+    );
+}
+
 #[test]
 fn another_version_is_named_rather_than_guessed_at() {
     for text in [
