@@ -12,21 +12,28 @@
 //! here. The mark sent as `state` is echoed in the task, and [`reconcile`](MidjourneyClient::reconcile) looks for it.
 
 mod actions;
-mod classify;
+mod bodies;
+mod buttons;
+mod fetched;
+mod pictures;
+mod plan;
+mod reasons;
+mod submitted;
+mod texts;
 mod wire;
 
 use async_trait::async_trait;
 use url::Url;
 
-use self::{
-    actions::Plan,
-    wire::{Change, Common, Imagine, Press, Submitted, Task},
-};
-use super::http::{Caller, Loose, json, secrets, task_id, trouble};
+use self::wire::{Submitted, Task};
+use super::http::{Caller, Loose, secrets, task_id, trouble};
 use crate::{
     client::{Callback, ClientError, HttpOptions, MidjourneyClient, ParentTask, Reconciliation, Submission},
     image::ByteStream,
-    job::{Action, Capabilities, Failure, FailureKind, JobRequest, RemoteImage, RemoteStatus, UpstreamId},
+    job::{
+        Action, Capabilities, Failure, FailureKind, JobRequest, PictureForm, RemoteImage, RemoteStatus,
+        UpstreamId,
+    },
     key::Secret,
     net::{Answer, OutboundRequest},
 };
@@ -116,38 +123,6 @@ impl MidjourneyProxy {
         let answer = self.caller.ask(self.authorised(request, key.as_ref())).await?;
         Ok((answer, key))
     }
-
-    /// The route and the body that a plan is sent with.
-    fn body(submission: &Submission, plan: Plan<'_>) -> (&'static str, Vec<u8>) {
-        let common = Common {
-            state: submission.nonce.as_str(),
-            notify_hook: submission.callback_url.as_ref().map(Secret::expose),
-        };
-        match plan {
-            // Leading image links stay in the prompt, where every line reads them; `base64Array` is for bytes.
-            Plan::Imagine => {
-                let prompt = &submission.request.prompt;
-                ("imagine", json(&Imagine { prompt, common }))
-            }
-            Plan::Press { task, button } => {
-                let body = Press {
-                    task_id: task,
-                    custom_id: button,
-                    common,
-                };
-                ("action", json(&body))
-            }
-            Plan::Change { task, action, index } => {
-                let body = Change {
-                    task_id: task,
-                    action,
-                    index,
-                    common,
-                };
-                ("change", json(&body))
-            }
-        }
-    }
 }
 
 #[async_trait]
@@ -165,6 +140,11 @@ impl MidjourneyClient for MidjourneyProxy {
             reconcile: dialect != Dialect::NewApi,
             cancel: !matches!(dialect, Dialect::Java | Dialect::NewApi),
             callbacks: true,
+            windows: dialect != Dialect::Java,
+            // new-api passes it on: a widely used client asks its resellers for seeds.
+            seed: dialect != Dialect::Java,
+            // Blends, descriptions and masks are data URLs at every line.
+            pictures: PictureForm::Bytes,
             ..Capabilities::default()
         }
     }
@@ -174,18 +154,43 @@ impl MidjourneyClient for MidjourneyProxy {
     }
 
     fn check(&self, request: &JobRequest, parent: Option<&ParentTask>) -> Result<(), Failure> {
-        actions::plan(self.dialect, request, parent).map(|_| ())
+        plan::plan(self.dialect, request, parent).map(|_| ())
     }
 
     async fn submit(&self, submission: &Submission) -> Result<UpstreamId, ClientError> {
-        let plan = actions::plan(self.dialect, &submission.request, submission.parent.as_ref())
+        let (route, body) = plan::plan(self.dialect, &submission.request, submission.parent.as_ref())
+            .and_then(|plan| bodies::body(self.dialect, submission, plan))
             .map_err(ClientError::refused)?;
-        let (route, body) = Self::body(submission, plan);
         let key = self.key().await?;
         let request = OutboundRequest::post(self.url(&["submit", route]), body);
         let answer = self.caller.submit(self.authorised(request, key.as_ref())).await?;
         let secrets = secrets(key.as_ref(), Some(submission));
-        classify::submitted(&self.caller.reply(&answer, &secrets))
+        submitted::submitted(&self.caller.reply(&answer, &secrets))
+    }
+
+    async fn confirm(&self, id: &UpstreamId, submission: &Submission) -> Result<(), ClientError> {
+        if !self.capabilities().windows || task_id(id.as_str()).is_none() {
+            return Err(ClientError::unsupported("this upstream opens no windows"));
+        }
+        let body = bodies::modal(id, submission).map_err(ClientError::refused)?;
+        let key = self.key().await?;
+        let request = OutboundRequest::post(self.url(&["submit", "modal"]), body);
+        let answer = self.caller.submit(self.authorised(request, key.as_ref())).await?;
+        let secrets = secrets(key.as_ref(), Some(submission));
+        submitted::confirmed(&self.caller.reply(&answer, &secrets), id)
+    }
+
+    async fn seed(&self, parent: &ParentTask) -> Result<Option<u32>, ClientError> {
+        if !self.capabilities().seed {
+            return Err(ClientError::unsupported("this upstream does not tell seeds"));
+        }
+        if task_id(parent.name()).is_none() {
+            return Ok(None);
+        }
+        let request = OutboundRequest::get(self.url(&["task", parent.name(), "image-seed"]));
+        let (answer, key) = self.ask(request).await?;
+        let secrets = secrets(key.as_ref(), None);
+        submitted::seed(&self.caller.reply(&answer, &secrets))
     }
 
     async fn reconcile(&self, submission: &Submission) -> Result<Reconciliation, ClientError> {
@@ -226,7 +231,7 @@ impl MidjourneyClient for MidjourneyProxy {
         let request = OutboundRequest::get(self.url(&["task", id.as_str(), "fetch"]));
         let (answer, key) = self.ask(request).await?;
         let secrets = secrets(key.as_ref(), None);
-        classify::fetched(&self.caller.reply(&answer, &secrets), id)
+        fetched::fetched(&self.caller.reply(&answer, &secrets), id)
     }
 
     async fn cancel(&self, id: &UpstreamId) -> Result<bool, ClientError> {
@@ -272,7 +277,7 @@ impl MidjourneyClient for MidjourneyProxy {
         Ok(Callback::new(
             id,
             nonce.map(str::to_owned),
-            classify::status_of(&task, &[]),
+            fetched::status_of(&task, &[]),
         ))
     }
 }

@@ -6,6 +6,8 @@
     reason = "helpers of tests fail with the test; a table is as long as the facts are many"
 )]
 
+mod actions;
+
 use std::{
     net::SocketAddr,
     sync::{

@@ -1,6 +1,6 @@
 //! The JSON of the wire, read leniently: the lines of this family disagree about types.
 
-use std::fmt;
+use std::{borrow::Cow, fmt};
 
 use serde::{
     Deserialize, Serialize,
@@ -11,8 +11,54 @@ use crate::client::http::{List, Loose, Text};
 
 /// `POST /mj/submit/imagine`.
 #[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
 pub(super) struct Imagine<'a> {
+    pub(super) prompt: Cow<'a, str>,
+    /// Data URLs.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) base64_array: Vec<String>,
+    #[serde(flatten)]
+    pub(super) common: Common<'a>,
+}
+
+/// `POST /mj/submit/blend`.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Blend<'a> {
+    /// Data URLs, two to five.
+    pub(super) base64_array: Vec<String>,
+    pub(super) dimensions: &'static str,
+    #[serde(flatten)]
+    pub(super) common: Common<'a>,
+}
+
+/// `POST /mj/submit/describe`: one of the two.
+#[derive(Serialize)]
+pub(super) struct Describe<'a> {
+    /// A data URL.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) base64: Option<String>,
+    /// For trueai alone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) link: Option<&'a str>,
+    #[serde(flatten)]
+    pub(super) common: Common<'a>,
+}
+
+/// `POST /mj/submit/shorten`.
+#[derive(Serialize)]
+pub(super) struct Shorten<'a> {
     pub(super) prompt: &'a str,
+    #[serde(flatten)]
+    pub(super) common: Common<'a>,
+}
+
+/// `POST /mj/submit/edits` and `POST /mj/submit/retexture`.
+#[derive(Serialize)]
+pub(super) struct Redraw<'a> {
+    pub(super) prompt: &'a str,
+    /// A link or a data URL.
+    pub(super) image: Cow<'a, str>,
     #[serde(flatten)]
     pub(super) common: Common<'a>,
 }
@@ -23,6 +69,9 @@ pub(super) struct Imagine<'a> {
 pub(super) struct Press<'a> {
     pub(super) task_id: &'a str,
     pub(super) custom_id: &'a str,
+    /// For trueai alone.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub(super) enable_remix: bool,
     #[serde(flatten)]
     pub(super) common: Common<'a>,
 }
@@ -33,9 +82,21 @@ pub(super) struct Press<'a> {
 pub(super) struct Change<'a> {
     pub(super) task_id: &'a str,
     pub(super) action: &'a str,
-    pub(super) index: u8,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) index: Option<u8>,
     #[serde(flatten)]
     pub(super) common: Common<'a>,
+}
+
+/// `POST /mj/submit/modal`.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Modal<'a> {
+    pub(super) task_id: &'a str,
+    pub(super) prompt: Cow<'a, str>,
+    /// A data URL: white where something new is drawn.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) mask_base64: Option<String>,
 }
 
 /// What every submit may carry.
@@ -80,8 +141,19 @@ pub(super) struct Task {
     pub(super) state: Text,
     pub(super) seed: Text,
     pub(super) buttons: List<Loose<Button>>,
+    pub(super) properties: Loose<TaskProperties>,
     pub(super) code: Text,
     pub(super) description: Text,
+}
+
+/// What else a task carries.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub(super) struct TaskProperties {
+    /// The result of tasks that give texts.
+    pub(super) final_prompt: Text,
+    /// The same in Chinese.
+    pub(super) final_zh_prompt: Text,
 }
 
 /// One of trueai's picture links.
