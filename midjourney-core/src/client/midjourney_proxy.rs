@@ -6,7 +6,10 @@
 //! | `litter-coder/midjourney-proxy-plus` | [`Dialect::Plus`] | `mj-api-secret` |
 //! | `trueai-org/midjourney-proxy` | [`Dialect::TrueAi`] | `Authorization`, raw |
 //! | `QuantumNous/new-api` and resellers | [`Dialect::NewApi`] | `Authorization: Bearer` |
-//! | any of them but trueai's | [`Dialect::Auto`] | `mj-api-secret` and `Authorization: Bearer` |
+//! | told by its answers | [`Dialect::Auto`] | `mj-api-secret` and `Authorization: Bearer`, until a refusal tells more |
+//!
+//! Left to itself, a client takes a gateway without buttons for the original, and learns from refusals that it talks to
+//! trueai or to a reseller. Until then it offers what most lines have; a dialect that is set offers all of its line.
 //!
 //! No line has an idempotency key (source: the lines' own code), so a submit whose answer is lost is never repeated
 //! here. The mark sent as `state` is echoed in the task, and [`reconcile`](MidjourneyClient::reconcile) looks for it.
@@ -14,6 +17,7 @@
 mod actions;
 mod bodies;
 mod buttons;
+mod dialect;
 mod fetched;
 mod pictures;
 mod plan;
@@ -25,7 +29,13 @@ mod wire;
 use async_trait::async_trait;
 use url::Url;
 
-use self::wire::{Submitted, Task};
+pub use self::dialect::Dialect;
+use self::{
+    dialect::Line,
+    wire::{Submitted, Task},
+};
+#[cfg(feature = "testing")]
+use super::http::Reply;
 use super::http::{Caller, Loose, secrets, task_id, trouble};
 use crate::{
     client::{Callback, ClientError, HttpOptions, MidjourneyClient, ParentTask, Reconciliation, Submission},
@@ -41,43 +51,26 @@ use crate::{
 /// The longest callback that is read, in bytes.
 const MAX_CALLBACK: usize = 1024 * 1024;
 
-/// Which line of the family answers.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Dialect {
-    /// Sends the key in both of the common headers. Not for trueai, which takes `Authorization` as it is.
-    #[default]
-    Auto,
-    /// The original.
-    Java,
-    /// midjourney-proxy-plus.
-    Plus,
-    /// The C# line.
-    TrueAi,
-    /// new-api and the resellers that run it.
-    NewApi,
-}
-
 /// The upstream `midjourney-proxy`.
 #[derive(Clone, Debug)]
 pub struct MidjourneyProxy {
     caller: Caller,
-    dialect: Dialect,
+    line: Line,
 }
 
 impl MidjourneyProxy {
-    /// A client for the gateway that `options` name, of any line but trueai's. Its address may end in `/mj`; a speed
-    /// prefix such as `/mj-fast/mj` stays.
+    /// A client for the gateway that `options` name. Its address may end in `/mj`; a speed prefix such as
+    /// `/mj-fast/mj` stays.
     pub fn new(options: HttpOptions) -> Self {
         Self {
             caller: Caller::new(options),
-            dialect: Dialect::Auto,
+            line: Line::default(),
         }
     }
 
     /// The same gateway, known to be of this line.
-    pub const fn with_dialect(mut self, dialect: Dialect) -> Self {
-        self.dialect = dialect;
+    pub fn with_dialect(mut self, dialect: Dialect) -> Self {
+        self.line = Line::of(dialect);
         self
     }
 
@@ -95,34 +88,83 @@ impl MidjourneyProxy {
     }
 
     /// The key; `None` where the gateway may be open.
-    async fn key(&self) -> Result<Option<Secret>, ClientError> {
+    async fn key(&self, dialect: Dialect) -> Result<Option<Secret>, ClientError> {
         // An empty secret at the gateway leaves it open (source: novicezk's interceptor).
-        let open = matches!(self.dialect, Dialect::Auto | Dialect::Java | Dialect::Plus);
+        let open = matches!(dialect, Dialect::Auto | Dialect::Java | Dialect::Plus);
         self.caller.key(open).await
-    }
-
-    /// Puts the key where this line looks for it.
-    fn authorised(&self, request: OutboundRequest, key: Option<&Secret>) -> OutboundRequest {
-        let Some(key) = key else {
-            return request;
-        };
-        let bearer = || Secret::new(format!("Bearer {}", key.expose()));
-        match self.dialect {
-            Dialect::Java | Dialect::Plus => request.with_header("mj-api-secret", key.clone()),
-            Dialect::TrueAi => request.with_header("authorization", key.clone()),
-            Dialect::NewApi => request.with_header("authorization", bearer()),
-            Dialect::Auto => request
-                .with_header("mj-api-secret", key.clone())
-                .with_header("authorization", bearer()),
-        }
     }
 
     /// Asks something that is free to ask again, and gives the answer with the key that must not be shown.
     async fn ask(&self, request: OutboundRequest) -> Result<(Answer, Option<Secret>), ClientError> {
-        let key = self.key().await?;
-        let answer = self.caller.ask(self.authorised(request, key.as_ref())).await?;
+        let dialect = self.line.dialect();
+        let (answer, key) = self.ask_as(dialect, request.clone()).await?;
+        let secrets = secrets(key.as_ref(), None);
+        if self.line.hear(dialect, &self.caller.reply(&answer, &secrets)) {
+            return self.ask_as(self.line.dialect(), request).await;
+        }
         Ok((answer, key))
     }
+
+    async fn ask_as(
+        &self,
+        dialect: Dialect,
+        request: OutboundRequest,
+    ) -> Result<(Answer, Option<Secret>), ClientError> {
+        let key = self.key(dialect).await?;
+        let request = authorised(dialect, request, key.as_ref());
+        Ok((self.caller.ask(request).await?, key))
+    }
+
+    /// Posts to a submit route, once, and gives the answer with the key.
+    async fn post(
+        &self,
+        dialect: Dialect,
+        route: &str,
+        body: Vec<u8>,
+    ) -> Result<(Answer, Option<Secret>), ClientError> {
+        let key = self.key(dialect).await?;
+        let request = OutboundRequest::post(self.url(&["submit", route]), body);
+        let answer = self
+            .caller
+            .submit(authorised(dialect, request, key.as_ref()))
+            .await?;
+        let secrets = secrets(key.as_ref(), None);
+        let reply = self.caller.reply(&answer, &secrets);
+        if self.line.hear(dialect, &reply) {
+            // Not repeated here, though nothing was started: a submit goes out once.
+            let message = "the gateway wants its key in another header, and will get it there";
+            let failure = Failure::new(FailureKind::Transient, message);
+            return Err(ClientError::not_now(failure, None).with_source(reply.said()));
+        }
+        Ok((answer, key))
+    }
+}
+
+/// Puts the key where this line looks for it.
+fn authorised(dialect: Dialect, request: OutboundRequest, key: Option<&Secret>) -> OutboundRequest {
+    let Some(key) = key else {
+        return request;
+    };
+    let bearer = || Secret::new(format!("Bearer {}", key.expose()));
+    match dialect {
+        Dialect::Java | Dialect::Plus => request.with_header("mj-api-secret", key.clone()),
+        Dialect::TrueAi => request.with_header("authorization", key.clone()),
+        Dialect::NewApi => request.with_header("authorization", bearer()),
+        Dialect::Auto => request
+            .with_header("mj-api-secret", key.clone())
+            .with_header("authorization", bearer()),
+    }
+}
+
+/// What an answer with this status would mean to a submit, and to asking for the task `id`: for fuzzers.
+#[cfg(feature = "testing")]
+pub fn judge(
+    status: u16,
+    body: &[u8],
+    id: &UpstreamId,
+) -> (Result<UpstreamId, ClientError>, Result<RemoteStatus, ClientError>) {
+    let reply = Reply::bare(status, body);
+    (submitted::submitted(&reply), fetched::fetched(&reply, id))
 }
 
 #[async_trait]
@@ -132,7 +174,7 @@ impl MidjourneyClient for MidjourneyProxy {
     }
 
     fn capabilities(&self) -> Capabilities {
-        let dialect = self.dialect;
+        let dialect = self.line.dialect();
         Capabilities {
             // "Idempotency key: not found in any line."
             idempotent_submit: false,
@@ -145,25 +187,25 @@ impl MidjourneyClient for MidjourneyProxy {
             seed: dialect != Dialect::Java,
             // Blends, descriptions and masks are data URLs at every line.
             pictures: PictureForm::Bytes,
+            mask: PictureForm::Bytes,
             ..Capabilities::default()
         }
     }
 
     fn supports(&self, action: Action) -> bool {
-        actions::supports(self.dialect, action)
+        actions::supports(self.line.dialect(), action)
     }
 
     fn check(&self, request: &JobRequest, parent: Option<&ParentTask>) -> Result<(), Failure> {
-        plan::plan(self.dialect, request, parent).map(|_| ())
+        plan::plan(self.line.dialect(), request, parent).map(|_| ())
     }
 
     async fn submit(&self, submission: &Submission) -> Result<UpstreamId, ClientError> {
-        let (route, body) = plan::plan(self.dialect, &submission.request, submission.parent.as_ref())
-            .and_then(|plan| bodies::body(self.dialect, submission, plan))
+        let dialect = self.line.dialect();
+        let (route, body) = plan::plan(dialect, &submission.request, submission.parent.as_ref())
+            .and_then(|plan| bodies::body(dialect, submission, plan))
             .map_err(ClientError::refused)?;
-        let key = self.key().await?;
-        let request = OutboundRequest::post(self.url(&["submit", route]), body);
-        let answer = self.caller.submit(self.authorised(request, key.as_ref())).await?;
+        let (answer, key) = self.post(dialect, route, body).await?;
         let secrets = secrets(key.as_ref(), Some(submission));
         submitted::submitted(&self.caller.reply(&answer, &secrets))
     }
@@ -173,9 +215,7 @@ impl MidjourneyClient for MidjourneyProxy {
             return Err(ClientError::unsupported("this upstream opens no windows"));
         }
         let body = bodies::modal(id, submission).map_err(ClientError::refused)?;
-        let key = self.key().await?;
-        let request = OutboundRequest::post(self.url(&["submit", "modal"]), body);
-        let answer = self.caller.submit(self.authorised(request, key.as_ref())).await?;
+        let (answer, key) = self.post(self.line.dialect(), "modal", body).await?;
         let secrets = secrets(key.as_ref(), Some(submission));
         submitted::confirmed(&self.caller.reply(&answer, &secrets), id)
     }

@@ -7,6 +7,7 @@
 )]
 
 mod actions;
+mod dialects;
 
 use std::{
     net::SocketAddr,
@@ -419,7 +420,9 @@ async fn codes_that_refuse() {
             no,
         ),
         (401, String::new(), K::AccountBlocked, no),
-        (403, "未登录".to_owned(), K::AccountBlocked, no),
+        (403, "账号不可用".to_owned(), K::AccountBlocked, no),
+        // Refused for the header alone: the same request passes when it is made as trueai wants it.
+        (403, "未登录".to_owned(), K::Transient, later),
         (402, String::new(), K::QuotaExhausted, no),
         (404, "<html>".to_owned(), K::Unsupported, no),
         (405, String::new(), K::Unsupported, no),

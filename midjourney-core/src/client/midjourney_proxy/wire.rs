@@ -120,6 +120,15 @@ pub(super) struct Submitted {
     pub(super) properties: Loose<SubmitProperties>,
 }
 
+/// A refusal of a reseller's own.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Refused {
+    pub(super) code: Text,
+    #[serde(rename = "type")]
+    pub(super) kind: Text,
+}
+
 /// What comes along with a submit's answer.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
