@@ -7,8 +7,12 @@ use std::sync::{Arc, LazyLock};
 
 use midjourney_core::{
     client::{
-        ClientError, HttpOptions, MidjourneyClient, acedata, apiframe, evolink::EvoLink, legnext::LegNext,
-        midjourney_proxy::MidjourneyProxy, ttapi, youchuan::YouChuan,
+        ClientError, HttpOptions, MidjourneyClient, acedata, apiframe,
+        evolink::EvoLink,
+        legnext::LegNext,
+        midjourney_proxy::{self, MidjourneyProxy},
+        ttapi,
+        youchuan::YouChuan,
     },
     clock::{SystemClock, Timestamp},
     config::Config,
@@ -138,6 +142,15 @@ pub fn apiframe(data: &[u8]) {
 pub fn ttapi(data: &[u8]) {
     static CLIENT: LazyLock<Option<ttapi::TtApi>> = LazyLock::new(|| options().map(ttapi::TtApi::new));
     upstream(CLIENT.as_ref(), ttapi::judge, data);
+}
+
+/// Any bytes as an answer or a callback of `midjourney-proxy`.
+///
+/// # Panics
+/// Where an answer counts as what it cannot be.
+pub fn proxy(data: &[u8]) {
+    static CLIENT: LazyLock<Option<MidjourneyProxy>> = LazyLock::new(|| options().map(MidjourneyProxy::new));
+    upstream(CLIENT.as_ref(), midjourney_proxy::judge, data);
 }
 
 /// What an answer means to a submit and to a question.

@@ -62,3 +62,8 @@ fn apiframe() {
 fn ttapi() {
     replay("ttapi", midjourney_fuzz::ttapi);
 }
+
+#[test]
+fn proxy() {
+    replay("proxy", midjourney_fuzz::proxy);
+}
