@@ -13,7 +13,6 @@
 
 mod actions;
 mod classify;
-mod packed;
 mod wire;
 
 use async_trait::async_trait;
@@ -33,7 +32,7 @@ use super::http::{
         task::{bad_callback, callback},
         wording::{SPEEDS, Wording},
     },
-    secrets, task_id,
+    packed, secrets, task_id,
 };
 use crate::{
     client::{Callback, ClientError, HttpOptions, MidjourneyClient, ParentTask, Reconciliation, Submission},

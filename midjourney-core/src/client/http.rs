@@ -5,6 +5,7 @@
 mod form;
 mod loose;
 pub(super) mod named;
+pub(super) mod packed;
 mod reply;
 
 use std::{fmt, sync::Arc, time::Duration};
@@ -22,7 +23,7 @@ use crate::{
     image::ByteStream,
     job::{Failure, FailureKind, RemoteImage, Spent},
     key::{KeyError, KeyName, KeyProvider, Secret},
-    net::{Answer, Outbound, OutboundError, OutboundRequest},
+    net::{Answer, Download, Outbound, OutboundError, OutboundRequest},
 };
 
 /// How to reach one account at one upstream.
@@ -189,19 +190,12 @@ impl Caller {
 
     /// The bytes of a picture, asked for without credentials.
     pub(super) async fn picture(&self, image: &RemoteImage) -> Result<ByteStream, ClientError> {
+        Self::given(self.download(image).await?)
+    }
+
+    /// The bytes of a picture, where the answer gives them.
+    pub(super) fn given(download: Download) -> Result<ByteStream, ClientError> {
         let unavailable = |message: &str| Failure::new(FailureKind::ImageUnavailable, message);
-        let download = self
-            .outbound
-            .download(&image.url)
-            .await
-            .map_err(|error| match error {
-                OutboundError::Refused(_) | OutboundError::TooManyRedirects | OutboundError::Setup(_) => {
-                    ClientError::refused(unavailable("the picture's address may not be called"))
-                        .with_source(error)
-                }
-                _ => ClientError::not_now(unavailable("the picture could not be fetched"), None)
-                    .with_source(error),
-            })?;
         match download.status {
             200 => Ok(download.body),
             408 | 425 | 429 | 500..=599 => Err(ClientError::not_now(
@@ -217,6 +211,22 @@ impl Caller {
                 "the picture's server answered HTTP {status}"
             )))),
         }
+    }
+
+    /// What a picture's server answers, whatever it is.
+    pub(super) async fn download(&self, image: &RemoteImage) -> Result<Download, ClientError> {
+        let unavailable = |message: &str| Failure::new(FailureKind::ImageUnavailable, message);
+        self.outbound
+            .download(&image.url)
+            .await
+            .map_err(|error| match error {
+                OutboundError::Refused(_) | OutboundError::TooManyRedirects | OutboundError::Setup(_) => {
+                    ClientError::refused(unavailable("the picture's address may not be called"))
+                        .with_source(error)
+                }
+                _ => ClientError::not_now(unavailable("the picture could not be fetched"), None)
+                    .with_source(error),
+            })
     }
 }
 

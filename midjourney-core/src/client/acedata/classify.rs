@@ -1,9 +1,6 @@
 //! What answers mean. Everything here is pure.
 
-use super::{
-    packed,
-    wire::{Answer, Record},
-};
+use super::wire::{Answer, Record};
 use crate::{
     client::{
         ClientError,
@@ -15,7 +12,7 @@ use crate::{
                 says::{failed, meaning},
                 task::{link, links, pictures, progress, texts},
             },
-            task_id,
+            packed, task_id,
         },
     },
     job::{Failure, FailureKind, RemoteResult, RemoteStatus, Spent, UpstreamId},

@@ -11,14 +11,14 @@ const HEAD: &str = "texts/";
 const MAX_ID: usize = 64 * 1024;
 
 /// An id that holds `texts`.
-pub(super) fn write(texts: &[String]) -> UpstreamId {
+pub(in crate::client) fn write(texts: &[String]) -> UpstreamId {
     // Writing plain texts into memory cannot fail.
     let json = serde_json::to_vec(texts).unwrap_or_default();
     UpstreamId::new(format!("{HEAD}{}", URL_SAFE_NO_PAD.encode(json)))
 }
 
 /// What an id holds; `None` for the ids of tasks.
-pub(super) fn read(id: &UpstreamId) -> Option<RemoteResult> {
+pub(in crate::client) fn read(id: &UpstreamId) -> Option<RemoteResult> {
     let packed = id.as_str().strip_prefix(HEAD)?;
     if packed.len() > MAX_ID {
         return None;
