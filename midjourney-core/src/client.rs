@@ -24,6 +24,8 @@ mod http;
 pub mod legnext;
 #[cfg(feature = "upstream-midjourney-proxy")]
 pub mod midjourney_proxy;
+#[cfg(feature = "upstream-midjourney-web")]
+pub mod midjourney_web;
 #[cfg(feature = "simulator")]
 pub mod simulator;
 #[cfg(feature = "upstream-ttapi")]

@@ -17,6 +17,8 @@ mod legnext;
 mod memory;
 #[cfg(feature = "upstream-midjourney-proxy")]
 mod midjourney_proxy;
+#[cfg(feature = "upstream-midjourney-web")]
+mod midjourney_web;
 #[cfg(any(
     feature = "upstream-evolink",
     feature = "upstream-legnext",
