@@ -11,7 +11,7 @@ use midjourney_core::{
         evolink::EvoLink,
         legnext::LegNext,
         midjourney_proxy::{self, MidjourneyProxy},
-        ttapi,
+        midjourney_web, ttapi,
         youchuan::YouChuan,
     },
     clock::{SystemClock, Timestamp},
@@ -151,6 +151,14 @@ pub fn ttapi(data: &[u8]) {
 pub fn proxy(data: &[u8]) {
     static CLIENT: LazyLock<Option<MidjourneyProxy>> = LazyLock::new(|| options().map(MidjourneyProxy::new));
     upstream(CLIENT.as_ref(), midjourney_proxy::judge, data);
+}
+
+/// Any bytes as an answer of `midjourney-web`, which does not call back.
+///
+/// # Panics
+/// Where an answer counts as what it cannot be.
+pub fn web(data: &[u8]) {
+    upstream(None::<&MidjourneyProxy>, midjourney_web::judge, data);
 }
 
 /// What an answer means to a submit and to a question.

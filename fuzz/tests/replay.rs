@@ -67,3 +67,8 @@ fn ttapi() {
 fn proxy() {
     replay("proxy", midjourney_fuzz::proxy);
 }
+
+#[test]
+fn web() {
+    replay("web", midjourney_fuzz::web);
+}
