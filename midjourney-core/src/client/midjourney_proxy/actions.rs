@@ -22,11 +22,11 @@ pub(super) const fn supports(dialect: Dialect, action: Action) -> bool {
         | Action::Pan { .. }
         | Action::Inpaint
         | Action::Shorten => !matches!(dialect, Dialect::Java),
-        Action::Edit => matches!(dialect, Dialect::TrueAi | Dialect::NewApi | Dialect::Auto),
+        Action::Edit | Action::Animate { .. } | Action::Extend { .. } => {
+            matches!(dialect, Dialect::TrueAi | Dialect::NewApi | Dialect::Auto)
+        }
         // Elsewhere remixing is a mode of the account, which a request can neither see nor set.
         Action::Remix { .. } | Action::Retexture => matches!(dialect, Dialect::TrueAi),
-        // Videos are no pictures yet.
-        Action::Animate { .. } | Action::Extend { .. } => false,
     }
 }
 
@@ -50,9 +50,8 @@ mod tests {
             let expected = match action.to_string().as_str() {
                 "imagine" | "cutout upscale" | "upscale cutout" | "variation" | "reroll" | "blend square"
                 | "describe" => [true; 5],
-                "edit" => [false, false, true, true, true],
+                "edit" | "animate low" | "animate high" | "extend low" => [false, false, true, true, true],
                 "remix subtle" | "remix strong" | "retexture" => [false, false, true, false, false],
-                name if name.starts_with("animate") || name.starts_with("extend") => [false; 5],
                 _ => [false, true, true, true, true],
             };
             assert_eq!([java, plus, trueai, new_api, auto], expected, "{action}");

@@ -7,11 +7,11 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use super::{
     Dialect,
     plan::{Plan, Source},
-    wire::{Blend, Change, Common, Describe, Imagine, Modal, Press, Redraw, Shorten},
+    wire::{Blend, Change, Common, Describe, Imagine, Modal, Press, Redraw, Shorten, Video},
 };
 use crate::{
     client::{InputPicture, Submission, http::json},
-    job::{Action, Failure, FailureKind, InputImage, Shape, UpstreamId, Zoom},
+    job::{Action, Failure, FailureKind, InputImage, Motion, Shape, UpstreamId, Zoom},
     key::Secret,
 };
 
@@ -65,6 +65,35 @@ pub(super) fn body(
                     common,
                 }),
             )
+        }
+        Plan::Animate { motion } => {
+            let body = Video {
+                prompt,
+                motion: moving(motion),
+                image: Some(data_url(brought(submission)?)?),
+                action: None,
+                task_id: None,
+                index: None,
+                common,
+            };
+            ("video", json(&body))
+        }
+        Plan::Extend {
+            task,
+            index,
+            motion,
+            prompt: parents,
+        } => {
+            let body = Video {
+                prompt: parents.unwrap_or(prompt),
+                motion: moving(motion),
+                image: None,
+                action: Some("extend"),
+                task_id: Some(task),
+                index: Some(index),
+                common,
+            };
+            ("video", json(&body))
         }
         Plan::Press { task, button, remix } => {
             let body = Press {
@@ -177,6 +206,13 @@ const fn dimensions(shape: Shape) -> &'static str {
         Shape::Portrait => "PORTRAIT",
         Shape::Square => "SQUARE",
         Shape::Landscape => "LANDSCAPE",
+    }
+}
+
+const fn moving(motion: Motion) -> &'static str {
+    match motion {
+        Motion::Low => "low",
+        Motion::High => "high",
     }
 }
 

@@ -3,7 +3,7 @@
 //! Chosen by the beginning of the custom id and never by the label, and only from the buttons that the task has
 //! ("Buttons (custom ids)" of the wire facts): labels differ between lines, and pan buttons have none.
 
-use crate::job::{Action, Direction, RemoteAction, Strength, UpscaleMode, Zoom};
+use crate::job::{Action, Direction, Motion, RemoteAction, Strength, UpscaleMode, Zoom};
 
 /// How many buttons a refusal names.
 const MAX_NAMED: usize = 20;
@@ -97,6 +97,14 @@ const fn patterns(action: Action, own_prompt: bool) -> &'static [Pattern] {
             Direction::Down => &const { [of_picture("MJ::JOB::pan_down")] },
         },
         Action::Inpaint => &const { [of_picture("MJ::Inpaint")] },
+        Action::Animate { motion } => match motion {
+            Motion::Low => &const { [of_picture("MJ::JOB::animate_low")] },
+            Motion::High => &const { [of_picture("MJ::JOB::animate_high")] },
+        },
+        Action::Extend { motion } => match motion {
+            Motion::Low => &const { [of_picture("MJ::JOB::animate_low_extend")] },
+            Motion::High => &const { [of_picture("MJ::JOB::animate_high_extend")] },
+        },
         _ => &[],
     }
 }
@@ -151,7 +159,7 @@ mod tests {
         "MJ::JOB::variation::2::u",
     ];
 
-    const SINGLE: [&str; 15] = [
+    const SINGLE: [&str; 19] = [
         "MJ::JOB::upsample_v7_2x_subtle::1::u::SOLO",
         "MJ::JOB::upsample_v6r1_2x_creative::1::u::SOLO",
         "MJ::JOB::upsample_v5_2x::1::u::SOLO",
@@ -167,6 +175,10 @@ mod tests {
         "MJ::JOB::pan_right::1::u::SOLO",
         "MJ::JOB::pan_up::1::u::SOLO",
         "MJ::JOB::pan_down::1::u::SOLO",
+        "MJ::JOB::animate_high::1::u::SOLO",
+        "MJ::JOB::animate_low::1::u::SOLO",
+        "MJ::JOB::animate_high_extend::1::u",
+        "MJ::JOB::animate_low_extend::1::u",
     ];
 
     fn pressed<'a>(offered: &[&'a str], action: Action, index: u8, own_prompt: bool) -> Option<&'a str> {
@@ -207,6 +219,15 @@ mod tests {
             (pan(Direction::Up), 1, None, Some(SINGLE[13])),
             (pan(Direction::Down), 1, None, Some(SINGLE[14])),
             (pan(Direction::Down), 2, None, None),
+            (
+                Action::Animate { motion: Motion::High },
+                1,
+                None,
+                Some(SINGLE[15]),
+            ),
+            (Action::Animate { motion: Motion::Low }, 1, None, Some(SINGLE[16])),
+            (Action::Extend { motion: Motion::High }, 1, None, Some(SINGLE[17])),
+            (Action::Extend { motion: Motion::Low }, 1, None, Some(SINGLE[18])),
             (Action::Imagine, 1, None, None),
         ] {
             assert_eq!(pressed(&GRID, action, index, false), grid, "{action} {index}");

@@ -1,26 +1,33 @@
-//! The pictures of a finished task.
+//! The pictures of a finished task, or its videos.
 
 use super::{
     buttons,
     wire::{Link, Task},
 };
-use crate::{client::http::Loose, image::ImageKind, job::RemoteImage};
+use crate::{
+    client::http::{List, Loose},
+    image::ImageKind,
+    job::RemoteImage,
+};
 
 /// The longest address of a picture.
 const MAX_URL: usize = 4_096;
 
-/// The pictures of a finished task: a grid with its singles where the line gives them, or one single.
+/// The pictures of a finished task: a grid with its singles where the line gives them, or one single. Videos are numbered
+/// like singles, and the picture beside them only shows how they begin.
 pub(super) fn images(task: &Task) -> Vec<RemoteImage> {
-    let link = |url: &str| {
-        let web = url.starts_with("https://") || url.starts_with("http://");
-        (web && url.len() <= MAX_URL).then(|| url.to_owned())
-    };
     let whole = link(task.image_url.as_str());
-    let mut parts: Vec<String> = Vec::new();
-    for Loose(Link { url }) in &task.image_urls.0 {
-        parts.extend(link(url.as_str()).filter(|url| !parts.contains(url)));
+    let parts = links(&task.image_urls);
+    let mut videos = links(&task.video_urls);
+    if videos.is_empty() {
+        videos.extend(link(task.video_url.as_str()));
     }
-    parts.truncate(4);
+    if !videos.is_empty() || task.action.as_str().to_ascii_uppercase().starts_with("VIDEO") {
+        let numbered = videos.iter().zip(1..);
+        return numbered
+            .map(|(url, index)| RemoteImage::new(url.as_str(), ImageKind::Single, index))
+            .collect();
+    }
     let single = |url: &String, index: u8| RemoteImage::new(url.as_str(), ImageKind::Single, index);
     if !is_grid(task, parts.len()) {
         return whole
@@ -31,9 +38,11 @@ pub(super) fn images(task: &Task) -> Vec<RemoteImage> {
             .collect();
     }
     // One link in the list is the grid again.
-    if parts.len() == 1 && whole.is_some() {
-        parts.clear();
-    }
+    let parts = if parts.len() == 1 && whole.is_some() {
+        Vec::new()
+    } else {
+        parts
+    };
     let whole = whole.filter(|whole| !parts.contains(whole));
     let singles = parts.iter().zip(1..).map(|(url, index)| single(url, index));
     singles
@@ -43,6 +52,22 @@ pub(super) fn images(task: &Task) -> Vec<RemoteImage> {
                 .map(|url| RemoteImage::new(url.as_str(), ImageKind::Grid, 0)),
         )
         .collect()
+}
+
+/// An address of the web.
+fn link(url: &str) -> Option<String> {
+    let web = url.starts_with("https://") || url.starts_with("http://");
+    (web && url.len() <= MAX_URL).then(|| url.to_owned())
+}
+
+/// The addresses in a list, each once, four at most.
+fn links(list: &List<Loose<Link>>) -> Vec<String> {
+    let mut links: Vec<String> = Vec::new();
+    for Loose(Link { url }) in &list.0 {
+        links.extend(link(url.as_str()).filter(|url| !links.contains(url)));
+    }
+    links.truncate(4);
+    links
 }
 
 /// Whether a task's picture shows several. Its buttons know best: trueai calls every follow-up `ACTION`.

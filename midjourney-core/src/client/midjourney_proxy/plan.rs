@@ -3,7 +3,7 @@
 use super::{Dialect, actions::supports, buttons};
 use crate::{
     client::ParentTask,
-    job::{Action, Failure, FailureKind, JobRequest, Shape, UpscaleMode, Zoom},
+    job::{Action, Failure, FailureKind, JobRequest, Motion, Shape, UpscaleMode, Zoom},
     prompt::Prompt,
 };
 
@@ -31,6 +31,22 @@ pub(super) enum Plan<'a> {
     },
     /// `submit/retexture`.
     Retexture,
+    /// `submit/video` of the picture that came along.
+    Animate {
+        /// How much moves.
+        motion: Motion,
+    },
+    /// `submit/video` once more.
+    Extend {
+        /// The parent.
+        task: &'a str,
+        /// Which of its videos, counted from 0.
+        index: u8,
+        /// How much moves.
+        motion: Motion,
+        /// What it shows.
+        prompt: Option<&'a str>,
+    },
     /// `submit/action` with this custom id.
     Press {
         /// The parent.
@@ -92,6 +108,13 @@ pub(super) fn plan<'a>(
         Action::Edit => Ok(Plan::Edit {
             picture: source(what, parent)?,
         }),
+        Action::Animate { motion } if parent.is_none() => {
+            if request.prompt.is_empty() {
+                let message = "this upstream makes videos from a picture and a prompt; say what happens";
+                return Err(Failure::new(FailureKind::InvalidPrompt, message));
+            }
+            Ok(Plan::Animate { motion })
+        }
         _ => follow_up(dialect, request, parent),
     }
 }
@@ -101,6 +124,11 @@ fn source(what: Action, parent: Option<&ParentTask>) -> Result<Source<'_>, Failu
     let Some(parent) = parent else {
         return Ok(Source::Brought);
     };
+    if matches!(parent.action, Action::Animate { .. } | Action::Extend { .. }) {
+        return Err(unsupported(format!(
+            "a {what} starts from a picture, not from a video"
+        )));
+    }
     // The link of a task with several pictures is mostly that of the grid.
     let single = match parent.actions.as_slice() {
         [] => matches!(parent.action, Action::Upscale { .. }),
@@ -132,6 +160,9 @@ fn follow_up<'a>(
         )));
     }
     let own_prompt = !request.prompt.is_empty() && request.prompt != parent.prompt;
+    if let Action::Extend { motion } = what {
+        return extend(parent, index, motion, own_prompt);
+    }
     let remix = remixes(dialect, what, own_prompt)?;
     if matches!(what, Action::Zoom { .. }) && says_zoom(&request.prompt) {
         let message = "leave `--zoom` out of the prompt; the request itself says how much";
@@ -153,6 +184,30 @@ fn follow_up<'a>(
             buttons::names(&parent.actions)
         ))),
     }
+}
+
+/// By the button where there is one; the route takes a prompt, and needs one.
+fn extend(parent: &ParentTask, index: u8, motion: Motion, own_prompt: bool) -> Result<Plan<'_>, Failure> {
+    let task = parent.name();
+    let what = Action::Extend { motion };
+    if let Some(button) = buttons::find(&parent.actions, what, index, own_prompt).filter(|_| !own_prompt) {
+        return Ok(Plan::Press {
+            task,
+            button: &button.id,
+            remix: false,
+        });
+    }
+    let prompt = Some(parent.prompt.as_str()).filter(|_| !own_prompt);
+    if prompt.is_some_and(str::is_empty) {
+        let message = "this upstream extends a video with a prompt; say what happens";
+        return Err(Failure::new(FailureKind::InvalidPrompt, message));
+    }
+    Ok(Plan::Extend {
+        task,
+        index: index.saturating_sub(1),
+        motion,
+        prompt,
+    })
 }
 
 /// Whether a window for another prompt must be asked for. A prompt that would be paid for and not read is refused.

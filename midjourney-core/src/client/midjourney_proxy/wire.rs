@@ -63,6 +63,27 @@ pub(super) struct Redraw<'a> {
     pub(super) common: Common<'a>,
 }
 
+/// `POST /mj/submit/video`. What is left out is as the gateway has it by default.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Video<'a> {
+    pub(super) prompt: &'a str,
+    pub(super) motion: &'static str,
+    /// A data URL.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) image: Option<String>,
+    /// `extend`
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) action: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) task_id: Option<&'a str>,
+    /// From 0.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) index: Option<u8>,
+    #[serde(flatten)]
+    pub(super) common: Common<'a>,
+}
+
 /// `POST /mj/submit/action`.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -146,6 +167,8 @@ pub(super) struct Task {
     pub(super) progress: Text,
     pub(super) image_url: Text,
     pub(super) image_urls: List<Loose<Link>>,
+    pub(super) video_url: Text,
+    pub(super) video_urls: List<Loose<Link>>,
     pub(super) fail_reason: Text,
     pub(super) state: Text,
     pub(super) seed: Text,

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use midjourney_core::{
     client::InputPicture,
     image::MediaType,
-    job::{Direction, Failure, InputImage, PictureForm, Shape, Strength, Zoom},
+    job::{Direction, Failure, InputImage, Motion, PictureForm, Shape, Strength, Zoom},
 };
 
 use super::*;
@@ -321,7 +321,8 @@ async fn what_starts_from_pictures_and_texts() {
         assert_eq!(client.capabilities().windows, dialect != D::Java);
         for action in Action::ALL {
             if matches!(action, Action::Animate { .. } | Action::Extend { .. }) {
-                assert!(!client.supports(action));
+                let has = !matches!(dialect, D::Java | D::Plus);
+                assert_eq!(client.supports(action), has, "{action} {dialect:?}");
             }
         }
     }
@@ -579,4 +580,121 @@ async fn texts_come_out_of_tasks_that_give_texts() {
         panic!("{chinese}");
     };
     assert_eq!(result.texts, ["狐狸"]);
+}
+
+#[tokio::test]
+async fn videos_are_made_by_their_buttons_or_their_route() {
+    let animate = |motion| Action::Animate { motion };
+    let extend = |motion| Action::Extend { motion };
+    let button = |name: &str| vec![format!("MJ::JOB::{name}::1::{UUID}::SOLO")];
+    let on = |action, prompt: &str, buttons: &[String]| {
+        let request = JobRequest::follow_up(action, ParentRef::new(job(), 1), prompt);
+        submission(request).with_parent(Some(parent(buttons)))
+    };
+    let brought = |prompt: &str| {
+        let request = JobRequest::new(animate(Motion::High), prompt).with_images(vec![uploaded()]);
+        submission(request).with_pictures(vec![linked()], None)
+    };
+    let pressed = |name: &str| json!({"taskId": ID, "customId": button(name)[0]});
+    let extended = |prompt: &str, motion: &str| json!({"prompt": prompt, "motion": motion, "action": "extend", "taskId": ID, "index": 0});
+    for (submission, route, body) in [
+        (
+            on(animate(Motion::High), "a fox", &button("animate_high")),
+            "action",
+            pressed("animate_high"),
+        ),
+        (
+            on(animate(Motion::Low), "", &button("animate_low")),
+            "action",
+            pressed("animate_low"),
+        ),
+        (
+            on(extend(Motion::Low), "a fox", &button("animate_low_extend")),
+            "action",
+            pressed("animate_low_extend"),
+        ),
+        (
+            on(extend(Motion::High), "", &[]),
+            "video",
+            extended("a fox", "high"),
+        ),
+        (
+            // The button takes no prompt.
+            on(extend(Motion::Low), "it runs", &button("animate_low_extend")),
+            "video",
+            extended("it runs", "low"),
+        ),
+        (
+            brought("it runs"),
+            "video",
+            json!({"prompt": "it runs", "motion": "high", "image": PNG}),
+        ),
+    ] {
+        for dialect in [Dialect::TrueAi, Dialect::NewApi, Dialect::Auto] {
+            let sent = sent(dialect, &submission).await.unwrap();
+            assert_eq!(sent, (route.to_owned(), body.clone()), "{dialect:?}");
+        }
+        for dialect in [Dialect::Java, Dialect::Plus] {
+            let failure = sent(dialect, &submission).await.unwrap_err();
+            assert_eq!(failure.kind, FailureKind::Unsupported, "{dialect:?}");
+        }
+    }
+    let mut wordless = on(extend(Motion::Low), "", &[]);
+    wordless.parent.as_mut().unwrap().prompt.clear();
+    let of_video = on(Action::Edit, "a wolf", &button("animate_low_extend"));
+    let video = parent(&[])
+        .with_action(animate(Motion::Low))
+        .with_picture_url(Some("https://cdn/1.mp4".to_owned()));
+    for (submission, kind) in [
+        (wordless, FailureKind::InvalidPrompt),
+        (brought(""), FailureKind::InvalidPrompt),
+        (
+            on(animate(Motion::Low), "a fox", &button("animate_high")),
+            FailureKind::Unsupported,
+        ),
+        (
+            on(animate(Motion::Low), "it runs", &button("animate_low")),
+            FailureKind::Unsupported,
+        ),
+        (of_video.with_parent(Some(video)), FailureKind::Unsupported),
+    ] {
+        let failure = sent(Dialect::TrueAi, &submission).await.unwrap_err();
+        assert_eq!(failure.kind, kind, "{failure}");
+    }
+}
+
+#[tokio::test]
+async fn videos_are_numbered_like_pictures() {
+    let two = json!([{"url": "https://cdn/1.mp4", "thumbnail": "x"}, {"url": "https://cdn/2.mp4"}]);
+    for (extra, videos) in [
+        (json!({"action": "VIDEO", "videoUrls": two}), vec!["1", "2"]),
+        (
+            json!({"action": "ACTION", "videoUrl": "https://cdn/1.mp4", "videoUrls": two}),
+            vec!["1", "2"],
+        ),
+        (
+            json!({"action": "VIDEO_EXTEND", "videoUrl": "https://cdn/1.mp4", "videoUrls": null}),
+            vec!["1"],
+        ),
+        // The first picture may be there before the video.
+        (json!({"action": "VIDEO", "videoUrl": null}), vec![]),
+    ] {
+        let mut task = json!({"id": ID, "status": "SUCCESS", "imageUrl": "https://cdn/first.png"});
+        task.as_object_mut()
+            .unwrap()
+            .extend(extra.as_object().unwrap().clone());
+        let images = match status_at(200, task.to_string()).await.unwrap() {
+            RemoteStatus::Succeeded(result) => result.images,
+            RemoteStatus::Running { .. } => Vec::new(),
+            other => panic!("{other:?}"),
+        };
+        let expected: Vec<_> = videos
+            .iter()
+            .zip(1..)
+            .map(|(name, index)| {
+                RemoteImage::new(format!("https://cdn/{name}.mp4"), ImageKind::Single, index)
+            })
+            .collect();
+        assert_eq!(images, expected, "{task}");
+    }
 }
