@@ -186,6 +186,19 @@ impl MidjourneyWeb {
                     prompt: words.join(" "),
                 }
             }
+            Plan::Animate { prompt } => {
+                let mut words = self.links(submission, pair).await?;
+                if words.is_empty() {
+                    return Err(ClientError::unsupported("there is no picture to animate"));
+                }
+                words.push(prompt);
+                wire::What::Video {
+                    video_type: "vid_1.1_i2v_480",
+                    new_prompt: words.join(" "),
+                    parent_job: None,
+                    animate_mode: "manual",
+                }
+            }
             Plan::FollowUp(what) => what,
         };
         let user = self.user(pair).await?;

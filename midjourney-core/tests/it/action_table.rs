@@ -11,6 +11,7 @@ use midjourney_core::{
         evolink::EvoLink,
         legnext::LegNext,
         midjourney_proxy::{Dialect, MidjourneyProxy},
+        midjourney_web::{MidjourneyWeb, WebOptions},
         simulator::{Simulator, SimulatorOptions},
         ttapi::TtApi,
         youchuan::YouChuan,
@@ -56,6 +57,13 @@ fn proxy(dialect: Dialect) -> Arc<dyn MidjourneyClient> {
     Arc::new(MidjourneyProxy::new(http()).with_dialect(dialect))
 }
 
+fn web() -> Arc<dyn MidjourneyClient> {
+    let outbound = Outbound::new(OutboundOptions::default()).unwrap();
+    let vault = Arc::new(MemoryKeys::new());
+    let options = WebOptions::new(KeyName::new("any"), vault, Arc::new(SystemClock), outbound, "key");
+    Arc::new(MidjourneyWeb::new(options.unwrap()))
+}
+
 fn upstreams() -> Vec<(&'static str, Arc<dyn MidjourneyClient>)> {
     let simulator = Simulator::new(Arc::new(SystemClock), SimulatorOptions::default());
     vec![
@@ -68,6 +76,7 @@ fn upstreams() -> Vec<(&'static str, Arc<dyn MidjourneyClient>)> {
         ("apiframe", Arc::new(ApiFrame::new(http()))),
         ("evolink", Arc::new(EvoLink::new(http()))),
         ("legnext", Arc::new(LegNext::new(http()))),
+        ("midjourney-web (against the service's terms)", web()),
         ("ttapi", Arc::new(TtApi::new(http()))),
         ("youchuan", Arc::new(YouChuan::new(http()))),
     ]

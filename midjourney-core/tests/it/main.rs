@@ -2,7 +2,11 @@
 
 #[cfg(feature = "upstream-acedata")]
 mod acedata;
-#[cfg(all(feature = "simulator", feature = "upstreams"))]
+#[cfg(all(
+    feature = "simulator",
+    feature = "upstream-midjourney-web",
+    feature = "upstreams"
+))]
 mod action_table;
 mod actions;
 #[cfg(feature = "upstream-apiframe")]

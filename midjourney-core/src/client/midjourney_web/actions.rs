@@ -1,11 +1,11 @@
 //! What the web interface is known to do, and how it is asked ("Submit" of the wire facts).
 //!
 //! Zooms, inpaints, edits and retextures exist there, but nobody has written down what is sent for them. Pictures need
-//! no cutting out of the grid: each is a file of its own. Videos are not stored yet.
+//! no cutting out of the grid: each is a file of its own.
 
 use super::{
     options::{CountFrom, PanNumbers, WebOptions},
-    wire::What,
+    wire::{ParentJob, What},
 };
 use crate::{
     client::{
@@ -15,7 +15,7 @@ use crate::{
             wording::{SPEEDS, Wording, has_own_prompt},
         },
     },
-    job::{Action, Direction, Failure, JobRequest, Strength, UpscaleMode},
+    job::{Action, Direction, Failure, JobRequest, Motion, Strength, UpscaleMode},
 };
 
 /// How a request is sent.
@@ -23,6 +23,8 @@ use crate::{
 pub(super) enum Plan<'a> {
     /// A drawing from a prompt; the links of pictures lead it.
     Imagine { prompt: String },
+    /// A video of a picture that comes along, whose link leads the prompt.
+    Animate { prompt: String },
     /// Something done to a finished job.
     FollowUp(What<'a>),
     /// Prompts for a picture: one that comes along, or the parent's, which is there.
@@ -42,6 +44,8 @@ pub(super) const fn supports(action: Action) -> bool {
             | Action::Remix { .. }
             | Action::Pan { .. }
             | Action::Describe
+            | Action::Animate { .. }
+            | Action::Extend { .. }
     )
 }
 
@@ -64,13 +68,31 @@ pub(super) fn plan<'a>(
             let picture = parent
                 .picture_url
                 .as_deref()
+                .filter(|_| !of_video(parent))
                 .ok_or_else(|| unsupported("it is not known where the picture to describe is; upload it"))?;
             Ok(Plan::Describe {
                 picture: Some(picture),
             })
         }
+        Action::Animate { motion } if parent.is_none() => Ok(Plan::Animate {
+            prompt: moving(&text(&request.prompt), motion),
+        }),
         _ => follow_up(options, request, parent).map(Plan::FollowUp),
     }
+}
+
+const fn of_video(parent: &ParentTask) -> bool {
+    matches!(parent.action, Action::Animate { .. } | Action::Extend { .. })
+}
+
+/// What moves, and how much, as the pages write it.
+fn moving(prompt: &str, motion: Motion) -> String {
+    let motion = match motion {
+        Motion::Low => "low",
+        Motion::High => "high",
+    };
+    let parameters = format!("--bs 4 --motion {motion} --video 1");
+    [prompt, &parameters].join(" ").trim_start().to_owned()
 }
 
 fn follow_up<'a>(
@@ -82,7 +104,19 @@ fn follow_up<'a>(
     let (parent, picture) = start(request, parent)?;
     let id = parent.name();
     let own = has_own_prompt(request, parent);
-    let reads = matches!(action, Action::Remix { .. } | Action::Pan { .. });
+    let of_video = of_video(parent);
+    if of_video != matches!(action, Action::Extend { .. }) {
+        let what = if of_video {
+            "a picture, not from a video"
+        } else {
+            "a video"
+        };
+        return Err(unsupported(format!("a {action} starts from {what}")));
+    }
+    let reads = !matches!(
+        action,
+        Action::Upscale { .. } | Action::Variation { .. } | Action::Reroll
+    );
     if own && !reads {
         return Err(unsupported(format!(
             "this upstream does a {action} with the parent's prompt only; leave the prompt out"
@@ -93,6 +127,15 @@ fn follow_up<'a>(
         CountFrom::One => picture,
     };
     let new_prompt = || text(if own { &request.prompt } else { &parent.prompt });
+    let video = |video_type, motion| What::Video {
+        video_type,
+        new_prompt: moving(&if own { text(&request.prompt) } else { String::new() }, motion),
+        parent_job: Some(ParentJob {
+            job_id: id,
+            image_num: index,
+        }),
+        animate_mode: if own { "manual" } else { "auto" },
+    };
     Ok(match action {
         Action::Upscale { mode } => What::Upscale {
             id,
@@ -119,6 +162,8 @@ fn follow_up<'a>(
             fraction: 0.5,
             stitch: true,
         },
+        Action::Animate { motion } => video("vid_1.1_i2v_480", motion),
+        Action::Extend { motion } => video("vid_1.1_i2v_extend_480", motion),
         _ => What::Reroll { id },
     })
 }

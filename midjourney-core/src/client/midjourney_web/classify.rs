@@ -194,18 +194,20 @@ fn status_of(job: &Job, id: &UpstreamId, cdn: &str) -> RemoteStatus {
     }
 }
 
-/// The pictures of a finished job, whose addresses follow from its id ("Result files" of the wire facts).
+/// The pictures of a finished job, or its videos, whose addresses follow from its id ("Result files" of the wire facts).
 fn result(job: &Job, id: &UpstreamId, cdn: &str) -> RemoteResult {
-    let several = || {
-        if job.kind.as_str().contains("diffusion") {
-            4
+    let kind = job.kind.as_str();
+    let video = kind.starts_with("vid_");
+    let several = || if video || kind.contains("diffusion") { 4 } else { 1 };
+    let count: u8 = job.batch_size.as_str().parse().unwrap_or_else(|_| several());
+    let images = (0..count.clamp(1, 4)).map(|index| {
+        let url = if video {
+            format!("{cdn}/video/{id}/{index}.mp4")
         } else {
-            1
-        }
-    };
-    let pictures = job.batch_size.as_str().parse().unwrap_or_else(|_| several());
-    let images = (0..pictures.clamp(1, 4))
-        .map(|index: u8| RemoteImage::new(format!("{cdn}/{id}/0_{index}.png"), ImageKind::Single, index + 1));
+            format!("{cdn}/{id}/0_{index}.png")
+        };
+        RemoteImage::new(url, ImageKind::Single, index + 1)
+    });
     let offers = upscalers(job.kind.as_str()).iter();
     RemoteResult::new(images.collect())
         .with_actions(offers.map(|(id, label)| RemoteAction::new(*id, *label)).collect())

@@ -52,6 +52,20 @@ pub(super) enum What<'a> {
     Reroll {
         id: &'a str,
     },
+    Video {
+        video_type: &'static str,
+        new_prompt: String,
+        /// Without one, the link of a picture leads the prompt.
+        parent_job: Option<ParentJob<'a>>,
+        animate_mode: &'static str,
+    },
+}
+
+/// The picture that a video begins with.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub(super) struct ParentJob<'a> {
+    pub(super) job_id: &'a str,
+    pub(super) image_num: u8,
 }
 
 #[derive(Serialize)]

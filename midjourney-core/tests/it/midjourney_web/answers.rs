@@ -209,6 +209,8 @@ async fn pictures_are_where_the_id_says() {
         ("v8-1_diffusion", json!("4"), 4, vec![("v8r1_2x_subtle", subtle)]),
         ("v8-1_hd_diffusion", json!(null), 4, vec![]),
         ("v7_2x_subtle", json!(null), 1, vec![]),
+        ("vid_1.1_i2v_480", json!(null), 4, vec![]),
+        ("vid_1.1_i2v_480", json!(1), 1, vec![]),
         ("", json!(0), 1, vec![]),
         ("", json!(200), 4, vec![]),
     ] {
@@ -224,7 +226,13 @@ async fn pictures_are_where_the_id_says() {
         };
         let cdn = format!("{}/cdn", server.uri());
         let expected: Vec<_> = (0..pictures)
-            .map(|n| RemoteImage::new(format!("{cdn}/{ID}/0_{n}.png"), ImageKind::Single, n + 1))
+            .map(|n| {
+                let url = match kind.strip_prefix("vid_") {
+                    Some(_) => format!("{cdn}/video/{ID}/{n}.mp4"),
+                    None => format!("{cdn}/{ID}/0_{n}.png"),
+                };
+                RemoteImage::new(url, ImageKind::Single, n + 1)
+            })
             .collect();
         assert_eq!(result.images, expected, "{kind}");
         let offers: Vec<_> = offers

@@ -5,7 +5,7 @@ use midjourney_core::{
         InputPicture,
         midjourney_web::{CountFrom, PanNumbers},
     },
-    job::{Action, Direction, FailureKind, JobRequest, RemoteStatus, Strength, UpscaleMode},
+    job::{Action, Direction, FailureKind, JobRequest, Motion, RemoteStatus, Strength, UpscaleMode},
 };
 
 use super::*;
@@ -164,6 +164,59 @@ async fn pictures_lead_the_prompt_and_uploads_go_to_the_service_first() {
 }
 
 #[tokio::test]
+async fn videos_begin_with_a_picture_or_go_on_with_a_video() {
+    let animate = Action::Animate { motion: Motion::High };
+    let extend = Action::Extend { motion: Motion::Low };
+    let video = parent("a fox", &[]).with_action(animate);
+    let mut own = on(animate, 2);
+    "it runs".clone_into(&mut own.request.prompt);
+    let link = InputPicture::at("https://cdn.example/a.png");
+    let brought = submission(JobRequest::new(animate, "it runs")).with_pictures(vec![link], None);
+    let (high, low) = ("--bs 4 --motion high --video 1", "--bs 4 --motion low --video 1");
+    let parent_job = json!({"job_id": "parent-1", "image_num": 1});
+    for (submission, kind, prompt, parent_job, mode) in [
+        (
+            on(animate, 2),
+            "vid_1.1_i2v_480",
+            high.to_owned(),
+            &parent_job,
+            "auto",
+        ),
+        (
+            own,
+            "vid_1.1_i2v_480",
+            format!("it runs {high}"),
+            &parent_job,
+            "manual",
+        ),
+        (
+            follow_up(extend, 2, &video),
+            "vid_1.1_i2v_extend_480",
+            low.to_owned(),
+            &parent_job,
+            "auto",
+        ),
+        (
+            brought,
+            "vid_1.1_i2v_480",
+            format!("https://cdn.example/a.png it runs {high}"),
+            &json!(null),
+            "manual",
+        ),
+    ] {
+        let body = sent(&submission).await;
+        assert_eq!(
+            (&body["t"], &body["videoType"], &body["newPrompt"]),
+            (&json!("video"), &json!(kind), &json!(prompt))
+        );
+        assert_eq!(
+            (&body["parentJob"], &body["animateMode"]),
+            (parent_job, &json!(mode))
+        );
+    }
+}
+
+#[tokio::test]
 async fn descriptions_come_at_once_and_survive_as_the_id() {
     let answer = json!({"success": true, "data": {"descriptions": ["a red fox", " ", "a fox"]}});
     let server = service(200, answer.to_string()).await;
@@ -205,10 +258,16 @@ async fn what_is_not_known_is_refused_before_anything_is_sent() {
         follow_up(upscale(UpscaleMode::Creative), 1, &v8),
         follow_up(Action::Describe, 1, &bare),
         submission(JobRequest::new(Action::Reroll, "")),
+        on(Action::Extend { motion: Motion::Low }, 1),
+        follow_up(
+            Action::Reroll,
+            1,
+            &parent("a fox", &[]).with_action(Action::Animate { motion: Motion::Low }),
+        ),
     ];
     let lacking = Action::ALL.into_iter().filter(|action| !client.supports(*action));
     cases.extend(lacking.map(|action| on(action, 1)));
-    assert!(cases.len() > 20);
+    assert!(cases.len() > 18);
     for case in cases {
         let failure = client.check(&case.request, case.parent.as_ref()).unwrap_err();
         assert_eq!(failure.kind, FailureKind::Unsupported, "{:?}", case.request);
