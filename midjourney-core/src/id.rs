@@ -54,6 +54,15 @@ macro_rules! typed_id {
                 self.0.as_bytes()
             }
 
+            const TEXT_LENGTH: usize = Self::PREFIX.len() + 1 + uuid::fmt::Simple::LENGTH;
+
+            fn write<'b>(&self, text: &'b mut [u8; Self::TEXT_LENGTH]) -> &'b str {
+                let (prefix, hex) = text.split_at_mut(Self::PREFIX.len() + 1);
+                prefix.copy_from_slice(concat!($prefix, "_").as_bytes());
+                self.0.simple().encode_lower(hex);
+                str::from_utf8(text).unwrap_or_default()
+            }
+
             /// The id behind 16 bytes read from a database.
             pub const fn from_bytes(bytes: [u8; 16]) -> Self {
                 Self(Uuid::from_bytes(bytes))
@@ -62,7 +71,7 @@ macro_rules! typed_id {
 
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                write!(f, concat!($prefix, "_{}"), self.0.simple())
+                f.write_str(self.write(&mut [0; Self::TEXT_LENGTH]))
             }
         }
 
@@ -82,7 +91,7 @@ macro_rules! typed_id {
 
         impl Serialize for $name {
             fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-                serializer.collect_str(self)
+                serializer.serialize_str(self.write(&mut [0; Self::TEXT_LENGTH]))
             }
         }
 

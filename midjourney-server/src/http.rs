@@ -196,12 +196,15 @@ pub async fn router(gateway: Gateway, options: HttpOptions) -> Router {
         .route("/docs/errors", get(system::errors_page))
         .route("/docs/{*path}", get(system::docs))
         .fallback(edge::no_route)
-        .layer(csrf.with_rejection_response(|_: ProtectionError| {
-            let detail =
-                "a page of another site may not change anything here; its origin is not among the trusted";
-            Problem::new(&problem::FOREIGN_ORIGIN, detail).into_response()
-        }))
-        .layer(axum::middleware::from_fn_with_state(Arc::clone(&app), edge::edge))
+        // Both at once: each layer of its own makes every request a service and a future on the heap.
+        .layer((
+            axum::middleware::from_fn_with_state(Arc::clone(&app), edge::edge),
+            csrf.with_rejection_response(|_: ProtectionError| {
+                let detail =
+                    "a page of another site may not change anything here; its origin is not among the trusted";
+                Problem::new(&problem::FOREIGN_ORIGIN, detail).into_response()
+            }),
+        ))
         .with_state(app)
 }
 

@@ -182,8 +182,8 @@ impl JobStore for SqliteJobStore {
     }
 
     async fn insert(&self, jobs: NewJobs) -> Result<Insertion, StoreError> {
-        let created = jobs.jobs.iter().map(|job| Job::created(job, &jobs)).collect();
-        self.writer.run(Insert::new(jobs)?).await?.answer(move || created)
+        let (insert, inserted) = self.writer.run_and_return(Insert::new(jobs)?).await?;
+        insert.answer(inserted)
     }
 
     async fn load(&self, id: JobId) -> Result<Option<Job>, StoreError> {

@@ -178,17 +178,6 @@ impl Gateway {
         if !report.is_valid() {
             return Err(Error::prompt(report));
         }
-        let Some(first) = jobs.first() else {
-            return Err(Error::new(ErrorKind::Internal, "a prompt became no jobs"));
-        };
-        let probe = JobRequest::imagine(first.clone()).with_images(request.images.clone());
-        let (account, client) = self.account_for(&probe).await?;
-        let most = Action::Imagine.needs().images.1;
-        if request.images.len() > most {
-            return Err(Error::field("/images", format!("expected {most} at most")));
-        }
-        self.check_pictures(&client, &request.images, "/images", &request.owner)
-            .await?;
         let requests: Vec<_> = jobs
             .into_iter()
             .map(|prompt| {
@@ -197,7 +186,18 @@ impl Gateway {
                     .with_echo(request.echo.clone())
             })
             .collect();
-        for request in &requests {
+        let Some((first, others)) = requests.split_first() else {
+            return Err(Error::new(ErrorKind::Internal, "a prompt became no jobs"));
+        };
+        let (account, client) = self.account_for(first).await?;
+        let most = Action::Imagine.needs().images.1;
+        if request.images.len() > most {
+            return Err(Error::field("/images", format!("expected {most} at most")));
+        }
+        self.check_pictures(&client, &request.images, "/images", &request.owner)
+            .await?;
+        // The account was chosen because it takes the first.
+        for request in others {
             refuse_early(&client, request, None)?;
         }
         let mut accepted = self

@@ -69,21 +69,6 @@ impl Job {
         }
     }
 
-    /// A job as `insert` makes it: version 1, one event.
-    pub fn created(job: &NewJob, common: &NewJobs) -> Self {
-        Self {
-            id: job.id,
-            version: 1,
-            sequence: 1,
-            owner: common.owner.clone(),
-            account: common.account.clone(),
-            batch: common.batch,
-            request: job.request.clone(),
-            life: Life::new(common.now),
-            updated: common.now,
-        }
-    }
-
     /// Its status as users see it.
     pub const fn status(&self) -> Status {
         self.life.state.status()
@@ -149,6 +134,22 @@ impl NewJobs {
     pub fn with_key(mut self, key: Option<IdempotencyKey>) -> Self {
         self.idempotency_key = key;
         self
+    }
+
+    /// The jobs as `insert` makes them: version 1, one event.
+    pub fn into_jobs(self) -> Vec<Job> {
+        let job = |new: NewJob| Job {
+            id: new.id,
+            version: 1,
+            sequence: 1,
+            owner: self.owner.clone(),
+            account: self.account.clone(),
+            batch: self.batch,
+            request: new.request,
+            life: Life::new(self.now),
+            updated: self.now,
+        };
+        self.jobs.into_iter().map(job).collect()
     }
 
     /// The digest of the request. Worked out anew by each call: most requests have no key and need none.

@@ -165,11 +165,12 @@ impl JobStore for MemoryJobStore {
                     source: format!("there is a job {} already", taken.id).into(),
                 });
             }
-            let created: Vec<_> = jobs.jobs.iter().map(|new| Job::created(new, &jobs)).collect();
             if let Some(key) = key {
-                let ids = created.iter().map(|job| job.id).collect();
+                let ids = jobs.jobs.iter().map(|job| job.id).collect();
                 tables.keys.insert(key, (jobs.digest(), ids));
             }
+            let now = jobs.now;
+            let created = jobs.into_jobs();
             for job in &created {
                 tables.jobs.insert(
                     job.id,
@@ -180,7 +181,7 @@ impl JobStore for MemoryJobStore {
                         history: Vec::new(),
                     },
                 );
-                tables.tell(job.id, EventKind::Created, jobs.now);
+                tables.tell(job.id, EventKind::Created, now);
             }
             created
         };

@@ -244,7 +244,11 @@ pub fn check(source: &str, table: &Table, options: &CheckOptions) -> Report {
         let finding = Finding::error(Code::TooManyJobs, span.unwrap_or(0..source.len()), message);
         sink.add(finding.allowed(format!("at most {most} jobs")));
     }
-    let canonical = prompt.canonical(table);
+    let canonical = match variants.as_slice() {
+        // Without groups the one variant is the prompt itself.
+        [only] if prompt.template().groups().is_empty() => prompt.canonical_around(only.body(), table),
+        _ => prompt.canonical(table),
+    };
     Report {
         canonical,
         diagnostics: sink.finish(),

@@ -130,22 +130,20 @@ impl Words<'_> {
         let mut end = start;
         let mut loose = false;
         loop {
-            if let Some((group, others)) = self.opaque.split_first()
-                && group.start == end
-            {
-                self.opaque = others;
-                end = group.end;
-                loose = true;
-                continue;
+            let group = self.opaque.first();
+            let stop = group.map_or(self.source.len(), |group| group.start);
+            let stretch = self.source.get(end..stop).unwrap_or_default();
+            let word = stretch.find(is_space).unwrap_or(stretch.len());
+            self.steps += word + 1;
+            end += word;
+            match group {
+                Some(group) if word == stretch.len() => {
+                    end = group.end;
+                    loose = true;
+                    self.opaque = self.opaque.get(1..).unwrap_or_default();
+                }
+                _ => break,
             }
-            let Some(c) = self.source.get(end..).and_then(|rest| rest.chars().next()) else {
-                break;
-            };
-            self.steps += c.len_utf8();
-            if is_space(c) {
-                break;
-            }
-            end += c.len_utf8();
         }
         self.at = end;
         Some(Word {

@@ -57,14 +57,21 @@ impl Prompt {
     /// Inside permutation groups only space changes, since what a choice means depends on its surroundings;
     /// the variants of a prompt are canonical throughout.
     pub fn canonical(&self, table: &Table) -> String {
-        let template = Some(&self.template);
+        self.writer(table).write()
+    }
+
+    /// The same where the canonical text between images and parameters is known already.
+    pub(super) fn canonical_around(&self, text: &str, table: &Table) -> String {
+        self.writer(table).write_around(text)
+    }
+
+    fn writer<'a>(&'a self, table: &'a Table) -> Canonical<'a> {
         Canonical {
             source: &self.source,
             outline: &self.outline,
-            template,
+            template: Some(&self.template),
             table,
         }
-        .write()
     }
 
     /// How many variants the permutation groups make, saturating; counted without making any.

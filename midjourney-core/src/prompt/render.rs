@@ -103,38 +103,45 @@ pub struct Rendered {
 
 pub(super) fn render(images: &[String], text: &str, params: &Params, plan: &RenderPlan) -> Rendered {
     let mut out = Rendered::default();
-    let mut words: Vec<Cow<'_, str>> = Vec::new();
+    let mut words = Words::default();
     match plan.images {
-        Place::Text => words.extend(images.iter().map(|url| Cow::from(url.as_str()))),
+        Place::Text => images.iter().for_each(|url| words.push(url)),
         Place::Field => out.images.extend(images.iter().cloned()),
         Place::Omit => {}
     }
-    if !text.is_empty() {
-        words.push(text.into());
-    }
+    words.push(text);
     for param in params {
         match plan.place(&param.name) {
-            Place::Text => words.push(param.to_string().into()),
+            Place::Text => words.push(&param.to_string()),
             Place::Field => {
                 out.fields.insert(param.name.clone(), param.value.to_json());
             }
             Place::Omit => {}
         }
     }
-    out.text = words.join(" ");
+    out.text = words.0;
     out
+}
+
+/// A text in the making, with one space between its words.
+#[derive(Default)]
+struct Words(String);
+
+impl Words {
+    /// Adds a word, or several; nothing where there is none.
+    fn push(&mut self, word: &str) {
+        if !self.0.is_empty() && !word.is_empty() {
+            self.0.push(' ');
+        }
+        self.0.push_str(word);
+    }
 }
 
 /// Collapses space, and drops what is none but not seen either.
 pub(super) fn collapse(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for word in text.split(is_space).filter(|word| !word.is_empty()) {
-        if !out.is_empty() {
-            out.push(' ');
-        }
-        out.push_str(word);
-    }
-    out
+    let mut words = Words(String::with_capacity(text.len()));
+    text.split(is_space).for_each(|word| words.push(word));
+    words.0
 }
 
 /// Writes an outline canonically. With a template, what groups touch keeps its wording and only loses
@@ -148,16 +155,20 @@ pub(super) struct Canonical<'a> {
 
 impl Canonical<'_> {
     pub(super) fn write(&self) -> String {
-        let mut words: Vec<String> = self
-            .outline
-            .images
-            .iter()
-            .map(|image| self.plain(&image.url).to_owned())
-            .collect();
-        words.push(self.text());
-        words.extend(self.outline.params.iter().map(|param| self.param(param)));
-        words.retain(|word| !word.is_empty());
-        words.join(" ")
+        self.write_around(&self.text())
+    }
+
+    /// The same where its [`text`](Self::text) is known already.
+    pub(super) fn write_around(&self, text: &str) -> String {
+        let mut words = Words(String::with_capacity(self.source.len()));
+        for image in &self.outline.images {
+            words.push(self.plain(&image.url));
+        }
+        words.push(text);
+        for param in &self.outline.params {
+            words.push(&self.param(param));
+        }
+        words.0
     }
 
     fn plain(&self, span: &Span) -> &str {
@@ -168,7 +179,7 @@ impl Canonical<'_> {
         if self.outline.loose_text {
             return self.loose(&self.outline.text);
         }
-        let mut out = String::new();
+        let mut out = String::with_capacity(self.outline.text.len());
         for part in &self.outline.parts {
             self.part(part, &mut out);
         }

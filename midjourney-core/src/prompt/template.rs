@@ -18,6 +18,9 @@ pub(super) fn slice<'a>(text: &'a str, span: &Span) -> &'a str {
 
 /// What separates words: white space, control characters and the byte order mark.
 pub(super) fn is_space(c: char) -> bool {
+    if c.is_ascii() {
+        return c <= ' ' || c == '\u{7f}';
+    }
     c.is_whitespace() || c.is_control() || c == '\u{feff}'
 }
 

@@ -42,19 +42,6 @@ pub(super) enum Inserted {
     Mismatch,
 }
 
-impl Inserted {
-    /// The answer to the caller, who has inserted `created`.
-    pub(super) fn answer(self, created: impl FnOnce() -> Vec<Job>) -> Result<Insertion, StoreError> {
-        Ok(match self {
-            Self::Created => Insertion::Created(created()),
-            Self::Replayed(jobs) => {
-                Insertion::Replayed(jobs.into_iter().map(RawJob::decode).collect::<Result<_, _>>()?)
-            }
-            Self::Mismatch => Insertion::Mismatch,
-        })
-    }
-}
-
 impl Insert {
     pub(super) fn new(jobs: NewJobs) -> Result<Self, StoreError> {
         Ok(Self {
@@ -65,6 +52,17 @@ impl Insert {
                 .collect::<Result<_, _>>()?,
             digest: jobs.idempotency_key.is_some().then(|| jobs.digest()),
             jobs,
+        })
+    }
+
+    /// The answer to the caller.
+    pub(super) fn answer(self, inserted: Inserted) -> Result<Insertion, StoreError> {
+        Ok(match inserted {
+            Inserted::Created => Insertion::Created(self.jobs.into_jobs()),
+            Inserted::Replayed(jobs) => {
+                Insertion::Replayed(jobs.into_iter().map(RawJob::decode).collect::<Result<_, _>>()?)
+            }
+            Inserted::Mismatch => Insertion::Mismatch,
         })
     }
 

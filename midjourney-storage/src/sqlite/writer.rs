@@ -154,7 +154,7 @@ trait Task: Send {
 struct Typed<C: Command> {
     command: C,
     outcome: Option<Result<C::Output, StoreError>>,
-    reply: oneshot::Sender<Result<C::Output, StoreError>>,
+    reply: oneshot::Sender<Result<(C, C::Output), StoreError>>,
 }
 
 impl<C: Command> Task for Typed<C> {
@@ -176,9 +176,14 @@ impl<C: Command> Task for Typed<C> {
     }
 
     fn settle(self: Box<Self>) {
-        if let Some(outcome) = self.outcome {
+        let Self {
+            command,
+            outcome,
+            reply,
+        } = *self;
+        if let Some(outcome) = outcome {
             // The caller may have gone meanwhile.
-            drop(self.reply.send(outcome));
+            drop(reply.send(outcome.map(|output| (command, output))));
         }
     }
 
@@ -231,6 +236,13 @@ impl Writer {
 
     /// Has `command` run and committed.
     pub(super) async fn run<C: Command>(&self, command: C) -> Result<C::Output, StoreError> {
+        let (_, output) = self.run_and_return(command).await?;
+        Ok(output)
+    }
+
+    /// The same, giving the command back: what a thread has allocated is cheapest to free there, and some of it can be
+    /// used again.
+    pub(super) async fn run_and_return<C: Command>(&self, command: C) -> Result<(C, C::Output), StoreError> {
         let (reply, answer) = oneshot::channel();
         let task = Typed {
             command,

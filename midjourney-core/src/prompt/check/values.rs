@@ -35,15 +35,18 @@ pub(super) fn values(judge: &mut Judge<'_>) {
     for written in &outline.params {
         known(judge, written);
     }
-    judge.version = version(judge);
-    for given in judge.given.clone() {
+    // Taken out while findings are added, and put back for the rules, which look at all of them together.
+    let all_given = std::mem::take(&mut judge.given);
+    judge.version = version(judge, &all_given);
+    for given in &all_given {
         match (judge.version, given.spec.domains.as_slice(), &given.value) {
-            (Some(version), _, _) => allowed(judge, &given, version),
+            (Some(version), _, _) => allowed(judge, given, version),
             // Without a version, what holds for all of them still holds.
-            (None, [domain], Some(value)) if domain.on.is_empty() => within(judge, &given, value, domain),
+            (None, [domain], Some(value)) if domain.on.is_empty() => within(judge, given, value, domain),
             _ => {}
         }
     }
+    judge.given = all_given;
 }
 
 fn known<'a>(judge: &mut Judge<'a>, written: &'a WrittenParam) {
@@ -190,16 +193,13 @@ fn repeated(judge: &mut Judge<'_>, earlier: &Given<'_>, written: &WrittenParam, 
 }
 
 /// The version this variant runs on; none when the prompt asks for one that does not exist.
-fn version<'a>(judge: &mut Judge<'a>) -> Option<&'a Version> {
+fn version<'a>(judge: &mut Judge<'a>, given: &[Given<'a>]) -> Option<&'a Version> {
     let table = judge.table;
-    let asked: Vec<_> = judge
-        .given
+    let asked = given
         .iter()
-        .filter(|given| matches!(given.spec.value, ValueKind::Version | ValueKind::Niji))
-        .cloned()
-        .collect();
+        .filter(|given| matches!(given.spec.value, ValueKind::Version | ValueKind::Niji));
     let mut found = None;
-    for given in &asked {
+    for given in asked {
         // Unreadable, and said so: judging the rest by another version would only mislead.
         let Some(Value::Word(number)) = &given.value else {
             return None;

@@ -44,10 +44,12 @@ pub(in crate::prompt) fn is_dashed(text: &str) -> bool {
 
 /// Whether a word starts as a web address does.
 pub(in crate::prompt) fn is_url(word: &str) -> bool {
-    ["http://", "https://"].iter().any(|scheme| {
-        word.get(..scheme.len())
-            .is_some_and(|head| head.eq_ignore_ascii_case(scheme))
-    })
+    // Asked of every word, and few begin so.
+    word.starts_with(['h', 'H'])
+        && ["http://", "https://"].iter().any(|scheme| {
+            word.get(..scheme.len())
+                .is_some_and(|head| head.eq_ignore_ascii_case(scheme))
+        })
 }
 
 /// The address in a word: chat programs wrap it in `<>`, people put commas after it.
