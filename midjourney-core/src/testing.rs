@@ -3,7 +3,8 @@
 //!
 //! - Suites say what a trait means, one named test per case, each on a fresh subject:
 //!   [`job_store_suite!`](crate::job_store_suite), [`image_store_suite!`](crate::image_store_suite),
-//!   [`key_provider_suite!`](crate::key_provider_suite), [`key_vault_suite!`](crate::key_vault_suite).
+//!   [`key_provider_suite!`](crate::key_provider_suite), [`key_vault_suite!`](crate::key_vault_suite),
+//!   [`client_suite!`](crate::client_suite).
 //! - Fakes stand in for the world: [`FakeClock`], [`SeededEntropy`], [`FakeClient`].
 //! - [`FaultyJobStore`] fails or stops at the n-th operation, before or after it took effect.
 //! - [`wait_until`] waits for a condition and tells the last state when it does not come.
@@ -16,6 +17,7 @@
 )]
 
 mod client;
+pub mod client_suite;
 mod clock;
 mod entropy;
 mod faulty;
@@ -90,6 +92,16 @@ macro_rules! key_vault_suite {
     };
 }
 
+/// The same as [`job_store_suite!`](crate::job_store_suite) for a
+/// [`MidjourneyClient`](crate::client::MidjourneyClient) on a [`ClientBench`](client_suite::ClientBench): an upstream
+/// that goes wrong when it is told to.
+#[macro_export]
+macro_rules! client_suite {
+    ($fresh:expr $(; $(#[$attribute:meta])+)?) => {
+        $crate::__client_cases! { tests client_suite [$($(#[$attribute])+)?] $fresh }
+    };
+}
+
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __suite {
@@ -141,6 +153,10 @@ mod tests {
         assert_all_listed(
             include_str!("testing/key_vault.rs"),
             &names(super::key_vault::CASES),
+        );
+        assert_all_listed(
+            include_str!("testing/client_suite.rs"),
+            &names(super::client_suite::CASES),
         );
     }
 }

@@ -31,6 +31,8 @@ mod midjourney_web;
 mod partner;
 mod pool;
 mod races;
+#[cfg(feature = "simulator")]
+mod simulator_bench;
 mod suite_bites;
 #[cfg(feature = "upstream-ttapi")]
 mod ttapi;

@@ -1,5 +1,7 @@
 //! The suites against backends that are broken on purpose: the case that names the fault must fail.
 
+#[cfg(feature = "simulator")]
+mod clients;
 mod images;
 mod jobs;
 mod keys;
