@@ -13,6 +13,8 @@ mod jobs;
 mod output;
 mod progress;
 mod serve;
+#[cfg(feature = "simulator")]
+mod simulate;
 
 use std::process::ExitCode;
 
@@ -39,6 +41,11 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
         clap_complete::generate(*shell, &mut Cli::command(), "midjourney", &mut std::io::stdout());
         return Ok(ExitCode::SUCCESS);
     }
+    #[cfg(feature = "simulator")]
+    if let Command::Simulate(args) = cli.command {
+        // Stands for somebody else's gateway, so it needs no configuration of ours.
+        return simulate::run(args);
+    }
     let context = Context::load(&cli)?;
     let workers = context.settings.config.server.workers;
     let mut runtime = tokio::runtime::Builder::new_multi_thread();
@@ -63,6 +70,8 @@ async fn dispatch(command: Command, context: &Context) -> Result<ExitCode, Failu
         Command::Images(command) => images::run(context, command).await,
         Command::Serve(args) => serve::run(context, args).await,
         Command::Doctor => doctor::run(context).await,
+        #[cfg(feature = "simulator")]
+        Command::Simulate(_) => Ok(ExitCode::SUCCESS),
         Command::Completions { .. } => Ok(ExitCode::SUCCESS),
     }
 }

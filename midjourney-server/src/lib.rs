@@ -2,3 +2,5 @@
 
 pub mod cli;
 pub mod http;
+#[cfg(feature = "simulator")]
+pub mod simulate;

@@ -1,7 +1,11 @@
 //! What can be typed.
 
+#[cfg(feature = "simulator")]
+use std::net::SocketAddr;
 use std::{path::PathBuf, time::Duration};
 
+#[cfg(feature = "simulator")]
+use clap::builder::{PossibleValuesParser, TypedValueParser as _};
 use clap::{Args, Parser, Subcommand};
 use midjourney_core::{
     id::{BatchId, ImageId, JobId},
@@ -10,6 +14,8 @@ use midjourney_core::{
 };
 
 use super::actions::ActionCommand;
+#[cfg(feature = "simulator")]
+use crate::simulate::Dialect;
 
 /// Send a prompt, get a durable job, get the images.
 #[derive(Debug, Parser)]
@@ -44,6 +50,9 @@ pub(super) enum Command {
     Serve(ServeArgs),
     /// Check the configuration, the storage and the upstream
     Doctor,
+    /// Imitate an upstream on this machine, over its own wire format; costs nothing
+    #[cfg(feature = "simulator")]
+    Simulate(SimulateArgs),
     /// Print a completion script for a shell
     Completions {
         /// The shell
@@ -203,6 +212,26 @@ pub(super) struct ServeArgs {
     /// The port; 0 takes any free one [default: server.port of the configuration]
     #[arg(long)]
     pub(super) port: Option<u16>,
+}
+
+#[cfg(feature = "simulator")]
+#[derive(Debug, Args)]
+pub(super) struct SimulateArgs {
+    /// Which upstream
+    #[arg(long, value_parser = PossibleValuesParser::new(Dialect::ALL.map(Dialect::name)).try_map(|name| name.parse::<Dialect>()))]
+    pub(super) dialect: Dialect,
+    /// The address to listen on, of this machine only; port 0 takes any free one
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:0")]
+    pub(super) listen: SocketAddr,
+    /// What goes wrong: one rule a line, such as {"submit": 3, "fault": "lost"} or {"word": "fox", "fault": "banned"}
+    #[arg(long, value_name = "FILE")]
+    pub(super) script: Option<PathBuf>,
+    /// How long a task takes, in milliseconds
+    #[arg(long, value_name = "N", default_value_t = 2_500)]
+    pub(super) duration_ms: u64,
+    /// What ids and variations follow from
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub(super) seed: u64,
 }
 
 fn key(text: &str) -> Result<IdempotencyKey, midjourney_core::job::request::InvalidIdempotencyKey> {

@@ -113,7 +113,7 @@ async fn stop_on_signal(stopping: Stopping) {
 }
 
 #[cfg(unix)]
-async fn asked_to_stop() {
+pub(super) async fn asked_to_stop() {
     use tokio::signal::unix::{SignalKind, signal};
 
     match signal(SignalKind::terminate()) {
@@ -128,6 +128,6 @@ async fn asked_to_stop() {
 }
 
 #[cfg(not(unix))]
-async fn asked_to_stop() {
+pub(super) async fn asked_to_stop() {
     drop(tokio::signal::ctrl_c().await);
 }

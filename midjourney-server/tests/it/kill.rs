@@ -31,7 +31,7 @@ fn random(seed: &mut u64) -> u64 {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_acknowledged_job_is_lost_and_none_is_paid_twice_over_fifty_kills() {
-    let imitation = Imitation::start().await;
+    let imitation = Imitation::start();
     let home = Home::against(&imitation.base_url());
     let acknowledged: Arc<Mutex<HashMap<String, String>>> = Arc::default();
     let number = Arc::new(AtomicU32::new(0));

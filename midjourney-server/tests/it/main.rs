@@ -17,6 +17,7 @@
 )]
 
 mod cli;
+mod clients;
 mod http_bad_requests;
 mod http_edge;
 mod http_flow;
@@ -29,3 +30,4 @@ mod mj;
 mod mj_client;
 mod process;
 mod shared_directory;
+mod simulate;

@@ -15,7 +15,7 @@ use crate::{
 /// Two servers, a command and an agent's server at once: nothing is submitted twice, and each sees the others' jobs finish.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_servers_a_command_and_an_agent_share_one_directory() {
-    let imitation = Imitation::start().await;
+    let imitation = Imitation::start();
     let home = Home::against(&imitation.base_url());
     let (first, second) = (home.serve(), home.serve());
     let command = home
