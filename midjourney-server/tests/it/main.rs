@@ -26,6 +26,7 @@ mod http_openapi;
 mod http_support;
 mod imitation;
 mod kill;
+mod lost_answers;
 mod mj;
 mod mj_client;
 mod process;
