@@ -2,6 +2,7 @@
 //!
 //! A module of an upstream adds what is its own: routes and bodies, the table of what answers mean, and nothing else.
 
+pub(super) mod films;
 mod form;
 mod loose;
 pub(super) mod named;

@@ -8,6 +8,7 @@ mod allowed;
 mod answer;
 mod canvas;
 mod fields;
+mod films;
 mod numbers;
 mod pictures;
 pub(super) mod version;
@@ -20,7 +21,7 @@ pub(super) use self::words::judge;
 pub(super) use self::{
     answer::{callback, fetched, submitted},
     fields::Fields,
-    pictures::{links, singles},
+    pictures::{films, links, singles},
     words::failed,
 };
 pub(super) use self::{canvas::with_pictures, numbers::Numbers};

@@ -85,7 +85,8 @@ impl MidjourneyClient for YouChuan {
         let answer = self.caller.submit(request).await?;
         let mut secrets = secrets(None, Some(submission));
         secrets.extend(key.secrets());
-        classify::submitted(&self.caller.reply(&answer, &secrets), submission.parent.is_some())
+        let reply = self.caller.reply(&answer, &secrets);
+        classify::submitted(&reply, submission.request.action, submission.parent.is_some())
     }
 
     async fn reconcile(&self, _: &Submission) -> Result<Reconciliation, ClientError> {

@@ -16,8 +16,8 @@ use midjourney_core::{
     },
     image::{ImageKind, MediaType},
     job::{
-        Action, Direction, FailureKind, InputImage, JobRequest, PictureForm, RemoteImage, RemoteStatus,
-        Shape, Spent, Strength, UpscaleMode, UpstreamId, Zoom,
+        Action, Direction, FailureKind, InputImage, JobRequest, Motion, PictureForm, RemoteImage,
+        RemoteStatus, Shape, Spent, Strength, UpscaleMode, UpstreamId, Zoom,
     },
 };
 use serde_json::{Value, json};
@@ -230,8 +230,6 @@ async fn every_action_has_its_verb_and_body() {
                 | Action::Blend { .. }
                 | Action::Describe
                 | Action::Shorten
-                | Action::Animate { .. }
-                | Action::Extend { .. }
         );
         assert_eq!(
             client("http://127.0.0.1:9").supports(action),
@@ -239,6 +237,103 @@ async fn every_action_has_its_verb_and_body() {
             "{action}"
         );
     }
+}
+
+const LOW: Action = Action::Animate { motion: Motion::Low };
+const HIGH: Action = Action::Animate { motion: Motion::High };
+const LONGER: Action = Action::Extend { motion: Motion::Low };
+const LIVELIER: Action = Action::Extend { motion: Motion::High };
+
+fn brought(prompt: &str) -> Submission {
+    let link = "https://cdn.example/a.png";
+    let request = JobRequest::new(HIGH, prompt).with_images(vec![InputImage::Url(link.to_owned())]);
+    submission(request).with_pictures(vec![at(link)], None)
+}
+
+#[tokio::test]
+async fn videos_begin_with_a_picture_or_go_on_with_a_video() {
+    let fox = parent("a fox --v 8.1", &[]);
+    let film = parent("it runs", &[]).with_action(HIGH);
+    let (begin, go_on) = ("/v1/tob/video-diffusion", "/v1/tob/extend-video");
+    for (submission, path, body) in [
+        (
+            follow_up(LOW, 2, &fox),
+            begin,
+            json!({"jobId": TASK, "imageNo": 1}),
+        ),
+        (
+            follow_up(HIGH, 4, &fox),
+            begin,
+            json!({"jobId": TASK, "imageNo": 3, "prompt": "--motion high"}),
+        ),
+        (
+            with_prompt(follow_up(LOW, 1, &fox), "it runs"),
+            begin,
+            json!({"jobId": TASK, "imageNo": 0, "prompt": "it runs --motion low"}),
+        ),
+        (
+            brought("it runs"),
+            begin,
+            json!({"prompt": "https://cdn.example/a.png it runs --motion high"}),
+        ),
+        (
+            brought(""),
+            begin,
+            json!({"prompt": "https://cdn.example/a.png --motion high"}),
+        ),
+        // A prompt is required here: the parent's.
+        (
+            follow_up(LONGER, 3, &film),
+            go_on,
+            json!({"jobId": TASK, "videoNo": 2, "prompt": "it runs --motion low"}),
+        ),
+        (
+            with_prompt(follow_up(LIVELIER, 1, &film), "it jumps"),
+            go_on,
+            json!({"jobId": TASK, "videoNo": 0, "prompt": "it jumps --motion high"}),
+        ),
+    ] {
+        let server = answering(200, accepted()).await;
+        let client = client(&server.uri());
+        client
+            .check(&submission.request, submission.parent.as_ref())
+            .unwrap();
+        client.submit(&submission).await.unwrap();
+        assert_eq!(sent(&server).await, (path.to_owned(), body));
+    }
+    for (submission, words) in [
+        (
+            submission(JobRequest::new(LOW, "it runs")),
+            "picture to begin with",
+        ),
+        (follow_up(LOW, 0, &fox), "counted 1 to 4"),
+        (follow_up(LONGER, 5, &film), "counted 1 to 4"),
+        (follow_up(LONGER, 1, &fox), "from a video"),
+        (follow_up(LOW, 1, &film), "not from a video"),
+        (follow_up(Action::Reroll, 0, &film), "not from a video"),
+        (
+            follow_up(LONGER, 1, &parent("", &[]).with_action(LOW)),
+            "say what happens",
+        ),
+        (
+            with_prompt(follow_up(LONGER, 1, &film), &"é".repeat(8_190)),
+            "8192",
+        ),
+    ] {
+        refused_early(client, &submission, words).await;
+    }
+    let gif = InputPicture::of(Bytes::from_static(b"GIF89a\x02\0\x03\0\0\0\0"), MediaType::Gif);
+    for pictures in [vec![gif], Vec::new()] {
+        unsent(client, &brought("it runs").with_pictures(pictures, None)).await;
+    }
+    // "at most 4 times, then HTTP 405"
+    let server = answering(405, json!({"code": 405, "reason": "Not_Support"}).to_string()).await;
+    let error = client(&server.uri())
+        .submit(&follow_up(LONGER, 1, &film))
+        .await
+        .unwrap_err();
+    assert_eq!(error.failure.kind, FailureKind::Unsupported);
+    assert!(error.failure.message.contains("four times"), "{error}");
 }
 
 #[tokio::test]
@@ -460,6 +555,8 @@ async fn a_job_says_how_it_is_doing() {
 async fn pictures_keep_their_numbers() {
     let url = |name: &str| format!("https://img.example/{name}.png");
     let single = |name: &str, index| RemoteImage::new(url(name), ImageKind::Single, index);
+    let film = |name: &str| format!("https://img.example/{name}.MP4?sign=x");
+    let moving = |name: &str, index| RemoteImage::new(film(name), ImageKind::Single, index);
     for (extra, images) in [
         (
             json!({"urls": [url("0"), url("1"), url("2"), url("3")]}),
@@ -480,6 +577,23 @@ async fn pictures_keep_their_numbers() {
         (
             json!({"urls": [url("0")], "imgUrls": "odd"}),
             vec![single("0", 1)],
+        ),
+        // Of videos; the pictures beside them show how they begin.
+        (
+            json!({"urls": [film("0"), "", film("2")]}),
+            vec![moving("0", 1), moving("2", 3)],
+        ),
+        (
+            json!({"urls": [film("0"), film("1")], "imgUrls": [{"url": url("0"), "no": 0}]}),
+            vec![moving("0", 1), moving("1", 2)],
+        ),
+        (
+            json!({"imgUrls": [{"url": film("1"), "no": 1}], "videoUrl": film("0")}),
+            vec![moving("1", 2)],
+        ),
+        (
+            json!({"urls": [url("0")], "videoUrl": film("0")}),
+            vec![moving("0", 1)],
         ),
     ] {
         let mut job = json!({"id": TASK, "status": 2, "comment": "Success"});

@@ -36,6 +36,8 @@ pub(super) const NUMBERS: Numbers = Numbers {
         _ => 0,
     },
     lacks: |_, _| false,
+    // "`extend-video`: `prompt` optional"
+    extends_with_prompt: false,
 };
 
 /// The verb that does `action`.
@@ -44,6 +46,7 @@ fn verb(action: Action, follow_up: bool) -> Option<&'static str> {
         Action::Blend { .. } => Some("blend"),
         Action::Describe => Some("describe"),
         Action::Shorten => Some("shorten"),
+        Action::Animate { .. } | Action::Extend { .. } => None,
         _ => NUMBERS.verb(action, follow_up),
     }
 }

@@ -1,7 +1,7 @@
 //! Pictures in bodies of `LegNext` and `YouChuan`: leading links of a prompt, originals, masks, and where an original lies on
 //! the canvas of an edit. It fills it.
 
-use super::{Fields, link, links, text, unsupported};
+use super::{Fields, films::led, link, links, text, unsupported};
 use crate::{
     client::{ClientError, InputPicture, Submission, http::Caller},
     image::{ImageKind, peek, sniff},
@@ -21,6 +21,12 @@ pub(in crate::client) async fn with_pictures(
             let whole = format!("{} {}", images.join(" "), submission.request.prompt);
             let whole = text(&whole).map_err(ClientError::refused)?;
             Ok(fields.with("text", whole))
+        }
+        Action::Animate { motion } if submission.parent.is_none() => {
+            let first = images
+                .first()
+                .ok_or_else(|| ClientError::unsupported("a video needs a picture to begin with"))?;
+            led(fields, submission, motion, first)
         }
         Action::Retexture => Ok(fields.with_some("imgUrl", images.first().copied())),
         Action::Inpaint => masked(submission, fields),

@@ -5,7 +5,7 @@ use super::{
     version::Version,
 };
 use crate::{
-    client::ParentTask,
+    client::{ParentTask, http::films::fits},
     job::{Action, Direction, Failure, JobRequest, Strength, UpscaleMode},
 };
 
@@ -20,6 +20,8 @@ pub(in crate::client) struct Numbers {
     pub(in crate::client) remix: fn(Strength) -> u8,
     /// What pictures of a version cannot be used for here, though Midjourney has it.
     pub(in crate::client) lacks: fn(Version, Action) -> bool,
+    /// Whether a video is made longer with a prompt only.
+    pub(in crate::client) extends_with_prompt: bool,
 }
 
 /// A request as it is sent, but for its pictures and its callback.
@@ -46,7 +48,8 @@ impl Numbers {
             Action::Edit if follow_up => "edit",
             Action::Edit => "upload-paint",
             Action::Retexture => "retexture",
-            // `video-diffusion` and `extend-video` give videos, which are not stored yet.
+            Action::Animate { .. } => "video-diffusion",
+            Action::Extend { .. } => "extend-video",
             _ => return None,
         })
     }
@@ -61,6 +64,9 @@ impl Numbers {
         let verb = self
             .verb(action, parent.is_some())
             .ok_or_else(|| lacking(action, |other| self.verb(other, false).is_some()))?;
+        if let Some(parent) = parent {
+            fits(action, parent)?;
+        }
         let fields = match action {
             Action::Imagine => Fields::default().with("text", text(&request.prompt)?),
             Action::Retexture => Fields::default().with("remixPrompt", text(&request.prompt)?),
@@ -90,6 +96,8 @@ impl Numbers {
                 .start(request, parent)?
                 .with("remixPrompt", text(&request.prompt)?)
                 .with("mode", (self.remix)(strength)),
+            Action::Animate { motion } => self.animate(request, parent, motion)?,
+            Action::Extend { motion } => self.extend(request, parent, motion)?,
             Action::Upscale { mode } => self
                 .start(request, parent)?
                 .with_some("type", (self.upscale)(mode)),
@@ -114,7 +122,7 @@ impl Numbers {
     }
 
     /// The task that a follow-up starts from, of a version that allows it.
-    fn parent<'a>(
+    pub(super) fn parent<'a>(
         &self,
         request: &JobRequest,
         parent: Option<&'a ParentTask>,
@@ -129,7 +137,7 @@ impl Numbers {
     }
 
     /// The picture that a follow-up starts from, as a body names it.
-    fn start(&self, request: &JobRequest, parent: Option<&ParentTask>) -> Result<Fields, Failure> {
+    pub(super) fn start(&self, request: &JobRequest, parent: Option<&ParentTask>) -> Result<Fields, Failure> {
         let parent = self.parent(request, parent)?;
         Ok(Fields::default()
             .with("jobId", parent.name())

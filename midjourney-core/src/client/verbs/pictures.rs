@@ -18,6 +18,15 @@ pub(in crate::client) fn link(picture: &InputPicture) -> Result<&str, ClientErro
     })
 }
 
+/// The videos among `files`; none where all are pictures. Those beside videos show how they begin.
+pub(in crate::client) fn films(files: &[RemoteImage]) -> Vec<RemoteImage> {
+    let film = |file: &&RemoteImage| {
+        let path = file.url.split(['?', '#']).next().unwrap_or_default();
+        path.to_ascii_lowercase().ends_with(".mp4")
+    };
+    files.iter().filter(film).cloned().collect()
+}
+
 /// Where the upstream can get each of `pictures`.
 pub(in crate::client) fn links(pictures: &[InputPicture]) -> Result<Vec<&str>, ClientError> {
     pictures.iter().map(link).collect()

@@ -35,4 +35,6 @@ pub(super) const NUMBERS: Numbers = Numbers {
                 Action::Upscale { .. } | Action::Pan { .. } | Action::Zoom { .. } | Action::Inpaint
             )
     },
+    // "`extend-video`: `prompt` (req)"
+    extends_with_prompt: true,
 };

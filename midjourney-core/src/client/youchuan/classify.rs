@@ -5,10 +5,10 @@ use crate::{
     client::{
         ClientError,
         http::{Loose, Reply},
-        verbs::{self, Sign, singles, web_link},
+        verbs::{self, Sign, films, singles, web_link},
     },
     image::ImageKind,
-    job::{Failure, FailureKind, RemoteImage, RemoteResult, RemoteStatus, UpstreamId},
+    job::{Action, Failure, FailureKind, RemoteImage, RemoteResult, RemoteStatus, UpstreamId},
 };
 
 /// How many pictures a job gives at most.
@@ -151,16 +151,28 @@ const COMMENTS: [Sign; 14] = [
 ];
 
 /// What the answer to a submit means.
-pub(super) fn submitted(reply: &Reply<'_>, follow_up: bool) -> Result<UpstreamId, ClientError> {
+pub(super) fn submitted(
+    reply: &Reply<'_>,
+    action: Action,
+    follow_up: bool,
+) -> Result<UpstreamId, ClientError> {
     let parsed = serde_json::from_slice::<Loose<Job>>(reply.body).ok();
     let job = parsed.map(|Loose(job)| job).unwrap_or_default();
     let parts = [job.reason.as_str(), job.message.as_str()];
     let words = parts.iter().filter(|part| !part.is_empty());
     let words = words.copied().collect::<Vec<_>>().join(": ");
-    verbs::submitted(reply, &job.id, &words, follow_up, || refusal(&job, reply))
+    verbs::submitted(reply, &job.id, &words, follow_up, || refusal(&job, action, reply))
 }
 
-fn refusal(job: &Job, reply: &Reply<'_>) -> Option<ClientError> {
+fn refusal(job: &Job, action: Action, reply: &Reply<'_>) -> Option<ClientError> {
+    // "`extend-video`: at most 4 times, then HTTP 405"
+    if reply.status == 405 && matches!(action, Action::Extend { .. }) {
+        let failure = Failure::new(
+            FailureKind::Unsupported,
+            "the upstream makes a video longer four times at most",
+        );
+        return Some(ClientError::refused(failure).with_source(reply.said()));
+    }
     let reason = job.reason.as_str();
     let (_, kind, message) = REASONS.into_iter().find(|(sign, ..)| *sign == reason)?;
     let failure = Failure::new(kind, message);
@@ -208,8 +220,18 @@ pub(super) fn status_of(job: &Job, secrets: &[&str]) -> RemoteStatus {
     }
 }
 
-/// The pictures by their own numbers where those are told, or else by their places.
+/// The pictures by their own numbers where those are told, or else by their places; of a video job, the videos so.
+///
+/// The documentation has one job object with `urls` for every verb, those of videos as well.
 fn images(job: &Job) -> Vec<RemoteImage> {
+    let (numbered, placed) = (numbered(job), singles(&job.urls.0, MAX_PICTURES));
+    let whole = web_link(job.video_url.as_str()).map(|url| RemoteImage::new(url, ImageKind::Single, 1));
+    let found = [films(&numbered), films(&placed), whole.into_iter().collect()];
+    let mut found = found.into_iter().chain([numbered, placed]);
+    found.find(|images| !images.is_empty()).unwrap_or_default()
+}
+
+fn numbered(job: &Job) -> Vec<RemoteImage> {
     let numbered = job.img_urls.0.iter().filter_map(|Loose(picture)| {
         let url = web_link(picture.url.as_str())?;
         let no: u8 = picture.no.as_str().parse().ok().filter(|no| *no < 4)?;
@@ -218,8 +240,5 @@ fn images(job: &Job) -> Vec<RemoteImage> {
     let mut images: Vec<RemoteImage> = numbered.collect();
     images.sort_by_key(|image| image.index);
     images.dedup_by_key(|image| image.index);
-    if images.is_empty() {
-        images = singles(&job.urls.0, MAX_PICTURES);
-    }
     images
 }

@@ -18,6 +18,9 @@ pub(super) struct Job {
     /// Of trueai's richer shape, with the pictures' own numbers.
     #[serde(rename = "imgUrls")]
     pub(super) img_urls: List<Loose<Picture>>,
+    /// Of the richer shape, for a video: where it is ("`videoUrl`", `YouChuanModels.cs`).
+    #[serde(rename = "videoUrl")]
+    pub(super) video_url: Text,
     pub(super) message: Text,
     pub(super) reason: Text,
 }
