@@ -17,8 +17,8 @@ use midjourney_core::{
     },
     image::{ImageKind, MediaType},
     job::{
-        Action, Direction, FailureKind, JobRequest, RemoteAction, RemoteImage, RemoteStatus, Shape, Spent,
-        Strength, UpscaleMode, UpstreamId, Zoom,
+        Action, Direction, FailureKind, InputImage, JobRequest, Motion, RemoteAction, RemoteImage,
+        RemoteStatus, Shape, Spent, Strength, UpscaleMode, UpstreamId, Zoom,
     },
     key::Secret,
 };
@@ -239,8 +239,6 @@ async fn every_action_has_its_verb_and_body() {
             Action::Upscale {
                 mode: UpscaleMode::Cutout | UpscaleMode::Double | UpscaleMode::Quadruple
             } | Action::Zoom { zoom: Zoom::Square }
-                | Action::Animate { .. }
-                | Action::Extend { .. }
         );
         assert_eq!(
             client("http://127.0.0.1:9").supports(action),
@@ -254,9 +252,80 @@ fn with_mask(mut submission: Submission) -> Submission {
     let mask = "https://cdn.example/m.png";
     submission.request = submission
         .request
-        .with_mask(Some(midjourney_core::job::InputImage::Url(mask.to_owned())));
+        .with_mask(Some(InputImage::Url(mask.to_owned())));
     let images = submission.images.clone();
     submission.with_pictures(images, Some(at(mask)))
+}
+
+#[tokio::test]
+async fn videos_begin_with_a_picture_or_go_on_with_a_video() {
+    let animate = |motion| Action::Animate { motion };
+    let extend = |motion| Action::Extend { motion };
+    let (low, high) = (Motion::Low, Motion::High);
+    let fox = parent("a fox", &["video-diffusion:1"]);
+    let film = parent("it runs", &[]).with_action(animate(high));
+    let link = "https://cdn.example/a.png";
+    let brought = submission(
+        JobRequest::new(animate(low), "it runs").with_images(vec![InputImage::Url(link.to_owned())]),
+    )
+    .with_pictures(vec![at(link)], None);
+    let offering = |offer| parent("it runs", &[offer]).with_action(extend(low));
+    for (submission, verb, body) in [
+        (
+            follow_up(animate(low), 2, &fox),
+            "video-diffusion",
+            json!({"jobId": TASK, "imageNo": 1}),
+        ),
+        (
+            with_prompt(follow_up(animate(high), 2, &fox), "it runs"),
+            "video-diffusion",
+            json!({"jobId": TASK, "imageNo": 1, "prompt": "it runs --motion high"}),
+        ),
+        (
+            brought.clone(),
+            "video-diffusion",
+            json!({"prompt": "https://cdn.example/a.png it runs --motion low"}),
+        ),
+        // "`prompt` optional"
+        (
+            follow_up(extend(low), 4, &film),
+            "extend-video",
+            json!({"jobId": TASK, "videoNo": 3}),
+        ),
+        (
+            follow_up(extend(high), 1, &offering("extend:0")),
+            "extend-video",
+            json!({"jobId": TASK, "videoNo": 0, "prompt": "--motion high"}),
+        ),
+        (
+            with_prompt(follow_up(extend(low), 1, &offering("extend-video")), "it jumps"),
+            "extend-video",
+            json!({"jobId": TASK, "videoNo": 0, "prompt": "it jumps --motion low"}),
+        ),
+    ] {
+        let server = answering(200, accepted()).await;
+        let client = client(&server.uri());
+        client
+            .check(&submission.request, submission.parent.as_ref())
+            .unwrap();
+        client.submit(&submission).await.unwrap();
+        assert_eq!(sent(&server).await, (format!("/v1/{verb}"), body));
+    }
+    for (submission, words) in [
+        (
+            submission(JobRequest::new(animate(low), "")),
+            "picture to begin with",
+        ),
+        (follow_up(animate(low), 1, &fox), "video-diffusion:1"),
+        (follow_up(extend(low), 1, &fox), "from a video"),
+        (follow_up(extend(low), 5, &film), "counted 1 to 4"),
+        (follow_up(extend(low), 2, &offering("extend:0")), "extend:0"),
+        (follow_up(animate(low), 1, &film), "not from a video"),
+        (follow_up(Action::Describe, 1, &film), "not from a video"),
+    ] {
+        refused_early(client, &submission, words).await;
+    }
+    unsent(client, &brought.with_pictures(Vec::new(), None)).await;
 }
 
 #[tokio::test]
@@ -371,15 +440,6 @@ async fn what_cannot_be_is_refused_before_anything_is_sent() {
                 &fox,
             ),
             "zoom 1.5x",
-        ),
-        (
-            submission(JobRequest::new(
-                Action::Animate {
-                    motion: midjourney_core::job::Motion::Low,
-                },
-                "",
-            )),
-            "retexture",
         ),
         (follow_up(creative, 0, &fox), "counted 1 to 4"),
         (follow_up(creative, 5, &fox), "counted 1 to 4"),
@@ -566,6 +626,22 @@ async fn pictures_offers_and_texts_are_read() {
     ] {
         assert_eq!(result(json!({"output": output})).await.images, images, "{output}");
     }
+    let film = |name: &str| format!("https://img.example/{name}.mp4");
+    let moving = |name: &str, index| RemoteImage::new(film(name), ImageKind::Single, index);
+    for verb in ["video-diffusion", "extend_video"] {
+        let output = json!({"image_url": url("cover"), "video_urls": [film("0"), "", film("2")],
+            "available_actions": {"extend": [0, 2]}});
+        let read = result(json!({"task_type": verb, "output": output})).await;
+        assert_eq!(read.images, [moving("0", 1), moving("2", 3)], "{verb}");
+        assert_eq!(
+            read.actions,
+            [offer("extend:0", "extend 1"), offer("extend:2", "extend 3")]
+        );
+    }
+    // What shows how a video begins is no video.
+    let early = json!({"job_id": TASK, "status": "completed", "task_type": "video_diffusion",
+        "output": {"image_url": url("cover"), "video_urls": [""]}});
+    assert_eq!(status(early).await, RemoteStatus::Running { progress: None });
     let up = json!({"task_type": "upscale", "output": {"image_url": url("u")}});
     assert_eq!(result(up).await.images, [single("u", 1)]);
     for (verb, output, texts) in [

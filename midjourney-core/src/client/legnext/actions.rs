@@ -3,7 +3,7 @@
 use crate::{
     client::{
         ClientError, ParentTask, Submission,
-        http::Caller,
+        http::{Caller, films::fits},
         verbs::{self, Fields, Numbers, Plan, lacking, link, links, text, unsupported},
     },
     job::{Action, Direction, Failure, FailureKind, JobRequest, RemoteAction, Shape, Strength, UpscaleMode},
@@ -46,7 +46,6 @@ fn verb(action: Action, follow_up: bool) -> Option<&'static str> {
         Action::Blend { .. } => Some("blend"),
         Action::Describe => Some("describe"),
         Action::Shorten => Some("shorten"),
-        Action::Animate { .. } | Action::Extend { .. } => None,
         _ => NUMBERS.verb(action, follow_up),
     }
 }
@@ -61,6 +60,7 @@ pub(super) fn plan(request: &JobRequest, parent: Option<&ParentTask>) -> Result<
     let action = request.action;
     let verb = verb(action, parent.is_some()).ok_or_else(|| lacking(action, supports))?;
     if let Some(parent) = parent {
+        fits(action, parent)?;
         offered(verb, request, parent)?;
     }
     let fields = match action {
@@ -86,7 +86,13 @@ fn offered(verb: &str, request: &JobRequest, parent: &ParentTask) -> Result<(), 
         return Ok(());
     }
     let index = request.parent.map_or(0, |parent| parent.index);
-    if parent.actions.iter().any(|offer| fits(&offer.id, verb, index)) {
+    // "Available follow-up actions for this task (e.g., extend, upscale)" (`types/shared.py`); `extend-video` is one too.
+    let name = verb.strip_suffix("-video").unwrap_or(verb);
+    if parent
+        .actions
+        .iter()
+        .any(|offer| offers_it(&offer.id, name, index))
+    {
         return Ok(());
     }
     let offers: Vec<&str> = parent
@@ -102,7 +108,7 @@ fn offered(verb: &str, request: &JobRequest, parent: &ParentTask) -> Result<(), 
 }
 
 /// Whether the offer `id` is of `verb`, in any variety, for picture `index` or for the whole task.
-fn fits(id: &str, verb: &str, index: u8) -> bool {
+fn offers_it(id: &str, verb: &str, index: u8) -> bool {
     let (name, number) = id.split_once(':').map_or((id, None), |(name, n)| (name, Some(n)));
     let rest = name.strip_prefix(verb);
     rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('-'))
@@ -179,7 +185,7 @@ mod tests {
             ("pan", "pan", 3, true),
             ("pan:x", "pan", 3, false),
         ] {
-            assert_eq!(fits(id, verb, index), fit, "{id} {verb} {index}");
+            assert_eq!(offers_it(id, verb, index), fit, "{id} {verb} {index}");
         }
     }
 }

@@ -78,7 +78,14 @@ fn result(task: &Task) -> RemoteResult {
     if matches!(verb.as_str(), "describe" | "shorten") {
         return RemoteResult::default().with_texts(texts(output));
     }
-    RemoteResult::new(images(&verb, output))
+    // The picture beside videos shows how they begin.
+    let videos = singles(&output.video_urls.0, MAX_PICTURES);
+    let images = if videos.is_empty() && !verb.contains("video") {
+        images(&verb, output)
+    } else {
+        videos
+    };
+    RemoteResult::new(images)
         .with_actions(offers(output))
         .with_seed(output.seed.as_str().parse().ok())
 }

@@ -50,6 +50,8 @@ impl Task {
 pub(super) struct Output {
     pub(super) image_url: Text,
     pub(super) image_urls: List<Text>,
+    /// "Video Operations (video-diffusion, extend-video, video-upscale): List of video URLs".
+    pub(super) video_urls: List<Text>,
     pub(super) seed: Text,
     /// By verb, the pictures that it can be done with, counted from 0.
     pub(super) available_actions: Loose<BTreeMap<String, List<Text>>>,
