@@ -13,13 +13,14 @@
 
 mod actions;
 mod classify;
+mod films;
 mod wire;
 
 use async_trait::async_trait;
 
 use self::{
     actions::Plan,
-    wire::{Answer, Common, Describe, Draw, Edit, ImageId, Retrieve, Shorten},
+    wire::{Answer, Common, Describe, Draw, Edit, Film, ImageId, Retrieve, Shorten},
 };
 #[cfg(feature = "testing")]
 use super::http::Reply;
@@ -146,6 +147,41 @@ fn body(submission: &Submission, plan: Plan<'_>) -> Result<(&'static str, Vec<u8
                 common,
             };
             ("edits", json(&body))
+        }
+        Plan::Animate {
+            picture: parents,
+            prompt,
+        } => {
+            let body = Film {
+                action: "generate",
+                prompt,
+                image_url: Some(picture(parents)?),
+                video_id: None,
+                video_index: None,
+                common: Common {
+                    split_images: false,
+                    ..common
+                },
+            };
+            ("videos", json(&body))
+        }
+        Plan::Extend {
+            videos,
+            index,
+            prompt,
+        } => {
+            let body = Film {
+                action: "extend",
+                prompt,
+                image_url: None,
+                video_id: Some(videos),
+                video_index: Some(index),
+                common: Common {
+                    split_images: false,
+                    ..common
+                },
+            };
+            ("videos", json(&body))
         }
         Plan::Describe { picture: parents } => {
             let image_url = picture(parents)?;

@@ -9,8 +9,8 @@ use midjourney_core::{
     },
     image::ImageKind,
     job::{
-        Action, Direction, FailureKind, InputImage, JobRequest, PictureForm, RemoteImage, RemoteResult,
-        RemoteStatus, Shape, Spent, Strength, UpscaleMode, UpstreamId, Zoom,
+        Action, Direction, FailureKind, InputImage, JobRequest, Motion, PictureForm, RemoteImage,
+        RemoteResult, RemoteStatus, Shape, Spent, Strength, UpscaleMode, UpstreamId, Zoom,
     },
 };
 use serde_json::{Value, json};
@@ -284,16 +284,109 @@ async fn what_there_is_no_route_for_is_not_supported() {
         .collect();
     assert_eq!(
         missing,
-        [
-            "remix subtle",
-            "remix strong",
-            "zoom 1.80x",
-            "retexture",
-            "animate low",
-            "animate high",
-            "extend low"
-        ]
+        ["remix subtle", "remix strong", "zoom 1.80x", "retexture"]
     );
+}
+
+const LOW: Action = Action::Animate { motion: Motion::Low };
+const HIGH: Action = Action::Animate { motion: Motion::High };
+const LONGER: Action = Action::Extend { motion: Motion::Low };
+
+#[tokio::test]
+async fn videos_begin_with_a_picture_or_go_on_with_a_video() {
+    let waiting = |body| upstream::with(json!({"async": true}), body);
+    let route = "POST /midjourney/videos";
+    let url = "https://p/1.png";
+    let single = parent(CUTOUT, "a fox --v 7", &[]).with_picture_url(Some(url.to_owned()));
+    let grid = parent(Action::Imagine, "a fox", &[]).with_picture_url(Some(url.to_owned()));
+    let part = grid.clone().with_picture_size(Some((1_024, 1_024)));
+    let film = parent(HIGH, "it runs", &[])
+        .with_handle(Some("1751816807896311".to_owned()))
+        .with_picture_url(Some("https://p/0_0.mp4".to_owned()));
+    let brought = |prompt: &str| {
+        let request =
+            JobRequest::new(HIGH, prompt).with_images(vec![InputImage::Url("https://a/1.png".to_owned())]);
+        submission(request).with_pictures(vec![InputPicture::at("https://a/1.png")], None)
+    };
+    let saying = |mut submission: Submission, prompt: &str| {
+        prompt.clone_into(&mut submission.request.prompt);
+        submission
+    };
+    for (submission, body) in [
+        (
+            follow_up(LOW, 1, &single),
+            json!({"action": "generate", "image_url": url, "prompt": "a fox --v 7 --motion low"}),
+        ),
+        (
+            saying(follow_up(HIGH, 3, &part), "it runs --turbo"),
+            json!({"action": "generate", "image_url": url, "prompt": "it runs --motion high", "mode": "turbo"}),
+        ),
+        (
+            brought("it runs"),
+            json!({"action": "generate", "image_url": "https://a/1.png", "prompt": "it runs --motion high"}),
+        ),
+        (
+            saying(follow_up(LONGER, 3, &film), ""),
+            json!({"action": "extend", "video_id": "1751816807896311", "video_index": 2,
+                "prompt": "it runs --motion low"}),
+        ),
+    ] {
+        sends(&submission, route, waiting(body)).await;
+    }
+    let client = client(MAKE, DEFAULT_BASE_URL);
+    let nameless = parent(HIGH, "it runs", &[]);
+    for (submission, words) in [
+        (
+            submission(JobRequest::new(LOW, "it runs")),
+            "picture to begin with",
+        ),
+        (brought(""), "say what happens"),
+        (brought("it runs --relax"), "relax"),
+        (follow_up(LOW, 1, &grid), "cut one out first"),
+        (follow_up(LOW, 0, &single), "no picture 0"),
+        (follow_up(LOW, 1, &film), "not from a video"),
+        (follow_up(CUTOUT, 1, &film), "not from a video"),
+        (follow_up(Action::Describe, 1, &film), "not from a video"),
+        (follow_up(LONGER, 1, &single), "from a video"),
+        (follow_up(LONGER, 1, &nameless), "video_id"),
+    ] {
+        let failure = client
+            .check(&submission.request, submission.parent.as_ref())
+            .unwrap_err();
+        assert!(failure.message.contains(words), "{words}: {failure}");
+    }
+}
+
+#[tokio::test]
+async fn videos_are_results_and_their_cover_is_not() {
+    let film = |n: u8| format!("https://cdn/video/0_{n}.mp4");
+    let told = json!({"success": true, "task_id": ID, "progress": 100, "video_id": "1751816807896311",
+        "image_url": "https://cdn/cover.png", "video_urls": [film(0), "", film(0), film(3)]});
+    let moving = |n, index| RemoteImage::new(film(n), ImageKind::Single, index);
+    // The index of a video is its place, whatever is missing.
+    let result = RemoteResult::new(vec![moving(0, 1), moving(0, 3), moving(3, 4)])
+        .with_handle(Some("1751816807896311".to_owned()));
+    let status = RemoteStatus::Succeeded(result);
+    let record = finished(told.clone()).to_string();
+    assert_eq!(status_at(MAKE, 200, record).await.unwrap(), status);
+    let client = client(MAKE, DEFAULT_BASE_URL);
+    let callback = client.parse_callback(told.to_string().as_bytes()).unwrap();
+    assert_eq!(callback.status, status);
+    let mut early = told.clone();
+    early["video_urls"] = json!([]);
+    let early = finished(early).to_string();
+    let running = RemoteStatus::Running { progress: Some(100) };
+    assert_eq!(status_at(MAKE, 200, early).await.unwrap(), running);
+    // A picture's name names no videos.
+    let mut nameless = told;
+    nameless["video_id"] = json!(null);
+    let RemoteStatus::Succeeded(result) = status_at(MAKE, 200, finished(nameless).to_string())
+        .await
+        .unwrap()
+    else {
+        panic!("not done");
+    };
+    assert_eq!(result.handle, None);
 }
 
 #[tokio::test]

@@ -3,13 +3,17 @@
 //! The names are those of `core/types.py` of the MCP server and of the web client; which of them a finished task
 //! allows, its own `actions` say.
 
+use super::films;
 use crate::{
     client::{
         ParentTask,
-        http::named::{
-            allowed::{allowed, start, unsupported},
-            offered::{Name, pick},
-            wording::has_own_prompt,
+        http::{
+            films::fits,
+            named::{
+                allowed::{allowed, start, unsupported},
+                offered::{Name, pick},
+                wording::has_own_prompt,
+            },
         },
     },
     job::{Action, Direction, Failure, JobRequest, Need, Shape, Strength, UpscaleMode, Zoom},
@@ -46,6 +50,22 @@ pub(super) enum Plan<'a> {
     },
     /// `shorten`.
     Shorten,
+    /// `videos` with the action `generate`, of the request's picture or of this one.
+    Animate {
+        /// Where the parent's picture is.
+        picture: Option<&'a str>,
+        /// What happens, and how much moves.
+        prompt: String,
+    },
+    /// `videos` with the action `extend`.
+    Extend {
+        /// The parent's videos.
+        videos: &'a str,
+        /// Which of them, counted from 0.
+        index: u8,
+        /// What happens, and how much moves.
+        prompt: String,
+    },
 }
 
 /// Whether the upstream has `action`.
@@ -58,6 +78,8 @@ pub(super) const fn supports(action: Action) -> bool {
             | Action::Blend { .. }
             | Action::Describe
             | Action::Shorten
+            | Action::Animate { .. }
+            | Action::Extend { .. }
     );
     alone || !names(action).is_empty()
 }
@@ -92,7 +114,7 @@ const fn names(action: Action) -> &'static [Name] {
             Direction::Up => &[Whole("pan_up")],
             Direction::Down => &[Whole("pan_down")],
         },
-        // Videos have a route of their own (`videos`), Remix and Retexture have none.
+        // Videos have a route of their own, Remix and Retexture have none.
         _ => &[],
     }
 }
@@ -102,6 +124,14 @@ pub(super) fn plan<'a>(request: &JobRequest, parent: Option<&'a ParentTask>) -> 
     let action = request.action;
     if !supports(action) {
         return Err(unsupported(format!("this upstream has no {action}")));
+    }
+    if let Some(parent) = parent {
+        fits(action, parent)?;
+    }
+    match action {
+        Action::Animate { motion } => return films::animate(request, parent, motion),
+        Action::Extend { motion } => return films::extend(request, parent, motion),
+        _ => {}
     }
     if action.needs().parent != Need::Must {
         let picture = parent.and_then(|parent| parent.picture_url.as_deref());

@@ -10,7 +10,7 @@ use crate::{
                 answer::{read, told, unexplained, unreadable},
                 offered::{is_grid, offers},
                 says::{failed, meaning},
-                task::{link, links, pictures, progress, texts},
+                task::{link, links, pictures, progress, texts, videos},
             },
             packed, task_id,
         },
@@ -138,7 +138,8 @@ fn status_of(record: &Record, secrets: &[&str]) -> RemoteStatus {
         "failed" => RemoteStatus::Failed(failure(response, secrets)),
         "finished" | "" => match answered() {
             RemoteStatus::Succeeded(result) => {
-                let handle = result.handle.clone().or_else(|| handle(&record.image_id));
+                let images = || Some(&record.image_id).filter(|_| !response.of_videos());
+                let handle = result.handle.clone().or_else(|| handle(images()?));
                 RemoteStatus::Succeeded(result.with_handle(handle))
             }
             other => other,
@@ -165,11 +166,16 @@ pub(super) fn answered(answer: &Answer, action: &str, secrets: &[&str]) -> Remot
         is_grid(&actions, &["upscale", "variation"])
     };
     let whole = link(&answer.raw_image_url).or_else(|| link(&answer.image_url));
-    let result = RemoteResult::new(pictures(whole, parts, grid))
+    let (images, name) = if answer.of_videos() {
+        (videos(&answer.video_urls), &answer.video_id)
+    } else {
+        (pictures(whole, parts, grid), &answer.image_id)
+    };
+    let result = RemoteResult::new(images)
         .with_actions(actions)
         .with_texts(said(answer, secrets))
         .with_seed(answer.seed.as_str().parse().ok())
-        .with_handle(handle(&answer.image_id));
+        .with_handle(handle(name));
     if result.is_empty() {
         // The links follow a moment later.
         return RemoteStatus::Running { progress: percent };
@@ -177,9 +183,9 @@ pub(super) fn answered(answer: &Answer, action: &str, secrets: &[&str]) -> Remot
     RemoteStatus::Succeeded(result)
 }
 
-/// What follow-ups name a picture by.
-fn handle(image_id: &Text) -> Option<String> {
-    task_id(image_id.as_str()).map(|id| id.as_str().to_owned())
+/// What follow-ups name pictures or videos by.
+fn handle(name: &Text) -> Option<String> {
+    task_id(name.as_str()).map(|id| id.as_str().to_owned())
 }
 
 /// Why a task failed.

@@ -10,7 +10,8 @@ pub(super) struct Common<'a> {
     /// `fast`, `relax` or `turbo`; the upstream's default is `fast`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) mode: Option<&'static str>,
-    /// Asks for the four pictures beside the grid.
+    /// Asks for the four pictures beside the grid; videos come without being asked for.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub(super) split_images: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) callback_url: Option<&'a str>,
@@ -74,6 +75,23 @@ pub(super) struct Edit<'a> {
     pub(super) common: Common<'a>,
 }
 
+/// `POST /midjourney/videos`. `resolution`, `loop` and `end_image_url` are left to the upstream.
+#[derive(Serialize)]
+pub(super) struct Film<'a> {
+    pub(super) action: &'static str,
+    pub(super) prompt: String,
+    /// What the video begins with.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) image_url: Option<String>,
+    /// The videos to go on with, and which of them, counted from 0.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) video_id: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) video_index: Option<u8>,
+    #[serde(flatten)]
+    pub(super) common: Common<'a>,
+}
+
 /// `POST /midjourney/describe`.
 #[derive(Serialize)]
 pub(super) struct Describe {
@@ -110,6 +128,10 @@ pub(super) struct Answer {
     pub(super) image_url: Text,
     pub(super) raw_image_url: Text,
     pub(super) sub_image_urls: List<Text>,
+    /// Of videos: "`{success, task_id, video_id, video_urls[4], image_url, image_width, image_height, progress}`", where
+    /// `image_url` is "the cover image" (`docs/midjourney_videos_api_integration_guide.md`).
+    pub(super) video_id: Text,
+    pub(super) video_urls: List<Text>,
     pub(super) progress: Text,
     pub(super) actions: List<Text>,
     pub(super) seed: Text,
@@ -123,6 +145,11 @@ pub(super) struct Answer {
 }
 
 impl Answer {
+    /// Whether it is of videos, whose picture is none of the results.
+    pub(super) fn of_videos(&self) -> bool {
+        !self.video_id.as_str().is_empty() || !self.video_urls.0.is_empty()
+    }
+
     pub(super) fn succeeded(&self) -> Option<bool> {
         match &self.success {
             Some(Flag::Bool(success)) => Some(*success),

@@ -75,6 +75,14 @@ pub(in crate::client) fn pictures(
     singles.chain(grid).collect()
 }
 
+/// The videos of a task by their places, at most four.
+pub(in crate::client) fn videos(list: &List<Text>) -> Vec<RemoteImage> {
+    let placed = list.0.iter().take(4).zip(1..);
+    placed
+        .filter_map(|(url, index)| Some(RemoteImage::new(link(url)?, ImageKind::Single, index)))
+        .collect()
+}
+
 /// The texts of a result, bounded and without secrets.
 pub(in crate::client) fn texts<'a>(
     lines: impl IntoIterator<Item = &'a str>,
