@@ -19,7 +19,7 @@ use axum::{
 };
 use midjourney_core::{
     clock::Timestamp,
-    job::{Action, RemoteStatus},
+    job::{Action, Motion, RemoteStatus},
 };
 use serde::Deserialize;
 use serde_json::json;
@@ -48,6 +48,7 @@ impl Wire for AceData {
         let routes = Router::new()
             .route("/imagine", post(imagine))
             .route("/edits", post(edits))
+            .route("/videos", post(videos))
             .route("/describe", post(describe))
             .route("/shorten", post(shorten))
             .route("/seed", post(seed))
@@ -140,6 +141,8 @@ struct Submit {
     prompt: String,
     image_id: String,
     image_url: String,
+    video_id: String,
+    video_index: u8,
     mask: String,
     mode: Option<String>,
     version: Option<String>,
@@ -206,6 +209,34 @@ async fn edits(State(backend): State<Arc<Backend>>, Json(body): Json<Submit>) ->
     start(backend, body, Action::Edit, None, true).await
 }
 
+/// A video begins with a picture; a longer one with one of a task's videos, counted from 0.
+async fn videos(State(backend): State<Arc<Backend>>, Json(mut body): Json<Submit>) -> Response {
+    if body.prompt.trim().is_empty() {
+        return wrong("prompt");
+    }
+    if body.mode.as_deref() == Some("relax") {
+        return wrong("mode");
+    }
+    let motion = if body.prompt.contains("--motion high") {
+        Motion::High
+    } else {
+        Motion::Low
+    };
+    match body.action.as_deref().unwrap_or(GENERATE) {
+        GENERATE if body.image_url.starts_with("http") => {
+            start(backend, body, Action::Animate { motion }, None, true).await
+        }
+        GENERATE => wrong("image_url"),
+        "extend" if body.video_index < 4 => {
+            body.image_id = std::mem::take(&mut body.video_id);
+            let number = body.video_index + 1;
+            start(backend, body, Action::Extend { motion }, Some(number), true).await
+        }
+        "extend" => wrong("video_index"),
+        _ => wrong("action"),
+    }
+}
+
 async fn start(
     backend: Arc<Backend>,
     body: Submit,
@@ -222,7 +253,7 @@ async fn start(
     }
     let mut order = body.order(action, index);
     order.offered = offered;
-    order.images = usize::from(action == Action::Edit);
+    order.images = usize::from(matches!(action, Action::Edit | Action::Animate { .. }));
     let said = |taken: Result<&Seen, Refusal>| match taken {
         Ok(task) => Json(json!({"task_id": task.id})).into_response(),
         Err(refusal) => refused(refusal),

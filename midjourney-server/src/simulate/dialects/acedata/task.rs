@@ -29,15 +29,20 @@ pub(super) fn record(task: &Seen, at: Timestamp) -> Value {
     let action = NAMES.spell(task.order.action, index);
     let done = matches!(task.status, RemoteStatus::Succeeded(_));
     let ended = task.is_over().then(|| seconds(at));
+    let kind = match task.order.action {
+        Action::Edit => "edits",
+        Action::Animate { .. } | Action::Extend { .. } => "videos",
+        _ => "imagine",
+    };
     json!({
         "_id": task.id,
         "id": task.id,
-        "type": if task.order.action == Action::Edit { "edits" } else { "imagine" },
+        "type": kind,
         "created_at": seconds(task.submitted),
         "finished_at": ended,
         "duration": ended.map(|ended| ended - seconds(task.submitted)),
         "hold": false,
-        "image_id": done.then(|| image_of(&task.id)),
+        "image_id": (done && kind != "videos").then(|| image_of(&task.id)),
         "state": state,
         "request": {"prompt": task.order.prompt, "action": action.as_deref().unwrap_or(GENERATE)},
         "response": answer(task),
@@ -50,6 +55,17 @@ pub(super) fn answer(task: &Seen) -> Option<Value> {
         RemoteStatus::Succeeded(_) => {
             let (grid, singles) = (task.links(ImageKind::Grid), task.links(ImageKind::Single));
             let whole = grid.first().or_else(|| singles.first());
+            if matches!(task.order.action, Action::Animate { .. } | Action::Extend { .. }) {
+                return Some(json!({
+                    "success": true,
+                    "task_id": task.id,
+                    "trace_id": task.id,
+                    "video_id": image_of(&task.id),
+                    "video_urls": singles,
+                    "image_url": whole,
+                    "progress": 100,
+                }));
+            }
             let split = task.order.parts && !grid.is_empty();
             return Some(json!({
                 "success": true,
