@@ -203,19 +203,19 @@ impl JobRequest {
     }
 }
 
-/// SHA-256 over the canonical form of a whole request: all its jobs, in order, and the account they are for.
+/// SHA-256 over the canonical form of a whole request: all its jobs, in order. The account is no part of it: a pool may
+/// choose another one when the request comes again.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct RequestDigest([u8; 32]);
 
 impl RequestDigest {
-    /// The digest of `jobs` for `account`.
-    pub fn of<'a>(account: &AccountName, jobs: impl IntoIterator<Item = &'a JobRequest>) -> Self {
+    /// The digest of `jobs`.
+    pub fn of<'a>(jobs: impl IntoIterator<Item = &'a JobRequest>) -> Self {
         let mut hasher = Sha256::new();
         let mut part = |bytes: &[u8]| {
             hasher.update(u64::try_from(bytes.len()).unwrap_or(u64::MAX).to_be_bytes());
             hasher.update(bytes);
         };
-        part(account.as_str().as_bytes());
         for job in jobs {
             // Serialising plain strings and enums into memory cannot fail.
             part(&serde_json::to_vec(job).unwrap_or_default());

@@ -154,7 +154,7 @@ impl NewJobs {
 
     /// The digest of the request. Worked out anew by each call: most requests have no key and need none.
     pub fn digest(&self) -> RequestDigest {
-        RequestDigest::of(&self.account, self.jobs.iter().map(|job| &job.request))
+        RequestDigest::of(self.jobs.iter().map(|job| &job.request))
     }
 }
 

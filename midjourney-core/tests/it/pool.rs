@@ -14,7 +14,9 @@ use midjourney_core::{
     gateway::{Act, Gateway, Imagine, PromptRules},
     id::JobId,
     image::ImageStore,
-    job::{AccountName, Action, Failure, FailureKind, ParentRef, RemoteStatus, Spent, Status},
+    job::{
+        AccountName, Action, Failure, FailureKind, IdempotencyKey, ParentRef, RemoteStatus, Spent, Status,
+    },
     testing::{FakeClient, SeededEntropy, SubmitOutcome, Trouble},
 };
 
@@ -122,6 +124,21 @@ async fn jobs_are_shared_out_and_each_is_paid_once() {
         pool.live_until_all_over(&ids).await;
         drop(engine);
         assert_eq!(pool.paid(), [10, 10, 10, 10], "{strategy:?}");
+    }
+}
+
+/// Another account is next by then; the answer is the first one's jobs all the same.
+#[tokio::test]
+async fn a_request_that_comes_again_under_its_key_is_the_same_in_a_pool() {
+    for strategy in [Strategy::LeastBusy, Strategy::RoundRobin] {
+        let pool = Pool::new(2, strategy, slots(3));
+        let gateway = pool.gateway();
+        let request = || Imagine::new("a fox").with_key(IdempotencyKey::new("order-1").ok());
+        let first = gateway.imagine(request()).await.unwrap();
+        let again = gateway.imagine(request()).await.unwrap();
+        assert!(again.replayed, "{strategy:?}");
+        assert_eq!(again.jobs[0].id, first.jobs[0].id);
+        assert_eq!(again.jobs[0].account, first.jobs[0].account);
     }
 }
 
