@@ -24,9 +24,10 @@ impl Candidate {
         self.jobs < u64::from(self.slots).saturating_add(self.queue.into())
     }
 
-    /// How full it is: jobs for each slot, in thousandths.
+    /// How full it is: jobs for each slot, in thousandths. Where nobody said how many slots there are, one is assumed.
     fn load(&self) -> u64 {
-        self.jobs.saturating_mul(1_000) / u64::from(self.slots.max(1))
+        let slots = if self.slots == u32::MAX { 1 } else { self.slots };
+        self.jobs.saturating_mul(1_000) / u64::from(slots.max(1))
     }
 }
 
@@ -93,6 +94,16 @@ mod tests {
     fn the_least_busy_is_the_one_with_the_fewest_jobs_for_each_slot() {
         let large = Candidate { slots: 12, ..busy(4) };
         let pool = [busy(2), large, busy(3)];
+        assert_eq!(choose(&pool, Strategy::LeastBusy, 0, 0.0), Some(1));
+    }
+
+    #[test]
+    fn accounts_without_slots_share_too() {
+        let boundless = |jobs| Candidate {
+            slots: u32::MAX,
+            ..busy(jobs)
+        };
+        let pool = [boundless(2), boundless(1)];
         assert_eq!(choose(&pool, Strategy::LeastBusy, 0, 0.0), Some(1));
     }
 

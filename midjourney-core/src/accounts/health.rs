@@ -59,8 +59,10 @@ impl Condition {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Signal {
-    /// It answered; whatever it said about the task, the account works.
+    /// It took a task, or answered about one; whatever it said, the account works.
     Answered,
+    /// It told about an earlier task: it can be reached, which says nothing about new ones.
+    Told,
     /// It failed for this reason, perhaps saying how long to wait.
     Failed(FailureKind, Option<Duration>),
 }
@@ -105,6 +107,12 @@ impl Health {
     pub fn after(self, signal: Signal, now: Timestamp) -> Self {
         let (kind, asked) = match signal {
             Signal::Answered => return Self::default(),
+            Signal::Told => {
+                return match self.condition {
+                    Condition::Ok | Condition::Down => Self::default(),
+                    _ => self,
+                };
+            }
             Signal::Failed(kind, asked) => (kind, asked),
         };
         let stuck = |condition| Self {
@@ -211,5 +219,18 @@ mod tests {
             );
             assert_eq!(health.after(Signal::Answered, at(1)), Health::default());
         }
+    }
+
+    #[test]
+    fn news_of_an_earlier_task_opens_no_account_that_refused_a_new_one() {
+        let broke = Signal::Failed(FailureKind::QuotaExhausted, None);
+        let health = Health::default().after(broke, at(0)).after(Signal::Told, at(5));
+        assert_eq!(health.condition(), Condition::Exhausted);
+        assert_eq!(health.waits_until(at(6)), Some(at(15 * 60)));
+
+        let failed = Signal::Failed(FailureKind::Transient, None);
+        let down = (0..5).fold(Health::default(), |health, _| health.after(failed, at(0)));
+        assert_eq!(down.condition(), Condition::Down);
+        assert_eq!(down.after(Signal::Told, at(1)), Health::default());
     }
 }
