@@ -34,12 +34,16 @@ async fn submission(
         Unready { failure, retry: true } => Input::NotAccepted { failure, after: None },
         Unready { failure, .. } => Input::Refused(failure),
     };
-    let ready = |picture| pictures::ready(parts, client, picture);
+    let can = client.capabilities();
+    let ready = |picture| pictures::ready(parts, client, can.pictures, picture);
     let images = try_join_all(job.request.images.iter().map(ready))
         .await
         .map_err(unready)?;
     let mask = match &job.request.mask {
-        Some(mask) => Some(ready(mask).await.map_err(unready)?),
+        Some(mask) => {
+            let ready = pictures::ready(parts, client, can.mask, mask).await;
+            Some(ready.map_err(unready)?)
+        }
         None => None,
     };
     let callback = parts.callback.as_ref().map(|callback| callback.url_for(job.id));
@@ -81,7 +85,7 @@ pub(super) async fn submit(
         Err(input) => return input,
     };
     let answer = client.submit(&submission).await;
-    note(parts, job, &answer);
+    note(parts, job, Signal::Answered, &answer);
     match answer {
         Ok(upstream) => {
             info!(upstream = client.upstream(), task = %upstream, "accepted by the upstream");
@@ -117,11 +121,11 @@ pub(super) async fn reconcile(
     job: &Job,
     nonce: &Nonce,
 ) -> Input {
-    let Ok(submission) = submission(parts, client, job, nonce).await else {
-        return Input::Inconclusive;
-    };
+    // Its marks alone: pictures may be gone by now, and their absence must not hide what was paid.
+    let callback = parts.callback.as_ref().map(|callback| callback.url_for(job.id));
+    let submission = Submission::new(job.id, nonce.clone(), job.request.clone()).with_callback(callback);
     let answer = client.reconcile(&submission).await;
-    note(parts, job, &answer);
+    note(parts, job, Signal::Told, &answer);
     match answer {
         Ok(Reconciliation::Found(upstream)) => Input::Accepted { upstream },
         Ok(Reconciliation::Absent) => Input::Absent,
@@ -141,7 +145,7 @@ pub(super) async fn poll(
     upstream: &UpstreamId,
 ) -> Input {
     let answer = client.status(upstream).await;
-    note(parts, job, &answer);
+    note(parts, job, Signal::Told, &answer);
     match answer {
         Ok(status) => {
             // A task's own failure may be the account's, such as a ban.
@@ -182,7 +186,7 @@ pub(super) async fn confirm(
         Err(input) => return input,
     };
     let answer = client.confirm(upstream, &submission).await;
-    note(parts, job, &answer);
+    note(parts, job, Signal::Answered, &answer);
     match answer {
         Ok(()) => Input::Confirmed,
         Err(error) => {
@@ -233,7 +237,7 @@ pub(super) async fn cancel(
         };
     }
     let answer = client.cancel(upstream).await;
-    note(parts, job, &answer);
+    note(parts, job, Signal::Told, &answer);
     match answer {
         Ok(true) => Input::CancelDone,
         Ok(false) => Input::CancelTooLate,
@@ -247,10 +251,10 @@ pub(super) async fn cancel(
     }
 }
 
-/// What a call says about the account that it was made with.
-fn note<T>(parts: &Parts, job: &Job, answer: &Result<T, ClientError>) {
+/// What a call says about the account that it was made with; `good` if it went well.
+fn note<T>(parts: &Parts, job: &Job, good: Signal, answer: &Result<T, ClientError>) {
     let signal = match answer {
-        Ok(_) => Signal::Answered,
+        Ok(_) => good,
         Err(error) => Signal::of(&error.failure, error.retry_after),
     };
     parts.accounts.note(&job.account, signal, parts.clock.now());

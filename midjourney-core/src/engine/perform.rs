@@ -142,8 +142,9 @@ impl Worker {
             },
             Resume::Confirm => match self.job.life.state.upstream().cloned() {
                 Some(upstream) => match self.apply(Input::Confirm, Vec::new()).await {
-                    // The intent is on disk: an answer that is lost from here on is never sent again.
-                    Next::GoOn if !self.lease_ran_out() => {
+                    // The intent is on disk: an answer that is lost from here on is never sent again. Where something
+                    // else was committed instead, such as a cancel, nothing is sent.
+                    Next::GoOn if self.job.life.state.is_confirmed() && !self.lease_ran_out() => {
                         let (parts, job) = (Arc::clone(&self.parts), self.job.clone());
                         let input = self.held(effects::confirm(&parts, client, &job, &upstream)).await;
                         self.apply(input, Vec::new()).await

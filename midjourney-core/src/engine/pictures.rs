@@ -24,13 +24,13 @@ pub(super) struct Unready {
     pub(super) retry: bool,
 }
 
-/// `picture` for `client`.
+/// `picture` for `client`, which takes such pictures as `form`.
 pub(super) async fn ready(
     parts: &Parts,
     client: &Arc<dyn MidjourneyClient>,
+    form: PictureForm,
     picture: &InputImage,
 ) -> Result<InputPicture, Unready> {
-    let form = client.capabilities().pictures;
     match picture {
         InputImage::Url(url) if form == PictureForm::Bytes => {
             let remote = RemoteImage::new(url, ImageKind::Single, 1);
@@ -38,12 +38,18 @@ pub(super) async fn ready(
                 failure: error.failure,
                 retry: error.retry,
             })?;
-            let (bytes, media_type) = whole(body).await.map_err(|_| Unready {
-                failure: Failure::new(
-                    FailureKind::InvalidPrompt,
-                    format!("{url} is no picture of 20 MiB at most"),
-                ),
-                retry: false,
+            let (bytes, media_type) = whole(body).await.map_err(|fault| match fault {
+                Fault::NoPicture => Unready {
+                    failure: Failure::new(
+                        FailureKind::InvalidPrompt,
+                        format!("{url} is no picture of 20 MiB at most"),
+                    ),
+                    retry: false,
+                },
+                Fault::Broken(_) => Unready {
+                    failure: Failure::new(FailureKind::Transient, format!("{url} broke off on its way")),
+                    retry: true,
+                },
             })?;
             Ok(InputPicture::of(bytes, media_type).with_url(Some(url.clone())))
         }
@@ -66,7 +72,7 @@ async fn uploaded(parts: &Parts, form: PictureForm, id: UploadId) -> Result<Inpu
             return Ok(None);
         };
         let body = parts.images.read(&upload.key, None).await?;
-        whole(body).await.map(Some)
+        Ok::<_, BoxError>(Some(whole(body).await?))
     };
     match (form, link) {
         (PictureForm::Link, Some(link)) => Ok(InputPicture::at(link)),
@@ -85,15 +91,26 @@ async fn uploaded(parts: &Parts, form: PictureForm, id: UploadId) -> Result<Inpu
     }
 }
 
+/// Why bytes are no picture to hand on.
+#[derive(Debug, thiserror::Error)]
+enum Fault {
+    /// They are something else, or too many.
+    #[error("no picture of 20 MiB at most")]
+    NoPicture,
+    /// They did not arrive whole; another try may.
+    #[error("the picture broke off")]
+    Broken(#[source] BoxError),
+}
+
 /// The bytes of a picture, which are one.
-async fn whole(mut body: ByteStream) -> Result<(Bytes, MediaType), BoxError> {
+async fn whole(mut body: ByteStream) -> Result<(Bytes, MediaType), Fault> {
     let mut bytes = BytesMut::new();
     while let Some(chunk) = body.next().await {
-        bytes.extend_from_slice(&chunk?);
+        bytes.extend_from_slice(&chunk.map_err(Fault::Broken)?);
         if u64::try_from(bytes.len()).is_ok_and(|length| length > MAX_UPLOAD) {
-            return Err("too large".into());
+            return Err(Fault::NoPicture);
         }
     }
-    let sniffed = sniff(&bytes).ok_or("no picture")?;
+    let sniffed = sniff(&bytes).ok_or(Fault::NoPicture)?;
     Ok((bytes.freeze(), sniffed.media_type))
 }

@@ -1,11 +1,9 @@
 //! Takes in everything but imagines: follow-ups on finished pictures, and what starts from pictures or texts that come
 //! along. What an action is made of is checked here, once for all upstreams.
 
-use std::sync::Arc;
-
 use super::{Accepted, Gateway, PromptCheck, intake::refuse_early};
 use crate::{
-    client::{MidjourneyClient, ParentTask},
+    client::ParentTask,
     error::{Error, ErrorKind},
     id::{ImageId, JobId},
     image::{Image, ImageKind},
@@ -148,9 +146,10 @@ impl Gateway {
                 (account, client)
             }
         };
-        self.check_pictures(&client, &job.images, "/images", &request.owner)
+        let can = client.capabilities();
+        self.check_pictures(can.pictures, &job.images, "/images", &request.owner)
             .await?;
-        self.check_pictures(&client, job.mask.as_slice(), "/mask", &request.owner)
+        self.check_pictures(can.mask, job.mask.as_slice(), "/mask", &request.owner)
             .await?;
         refuse_early(&client, &job, task.as_ref())?;
         let mut accepted = self
@@ -241,7 +240,7 @@ impl Gateway {
     /// Whether each picture is there, is the caller's, and comes in a form that the upstream takes.
     pub(super) async fn check_pictures(
         &self,
-        client: &Arc<dyn MidjourneyClient>,
+        form: PictureForm,
         pictures: &[InputImage],
         field: &str,
         owner: &Owner,
@@ -265,7 +264,7 @@ impl Gateway {
                     if upload.is_none_or(|upload| upload.owner != *owner) {
                         return Err(Error::field(place, format!("there is no upload {id}")));
                     }
-                    let links_only = client.capabilities().pictures == PictureForm::Link;
+                    let links_only = form == PictureForm::Link;
                     if links_only && self.parts.links.is_none() {
                         let detail = "this upstream takes links only: give one, or set server.public_url so that \
                                       uploads have links";

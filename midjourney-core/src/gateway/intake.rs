@@ -194,7 +194,8 @@ impl Gateway {
         if request.images.len() > most {
             return Err(Error::field("/images", format!("expected {most} at most")));
         }
-        self.check_pictures(&client, &request.images, "/images", &request.owner)
+        let form = client.capabilities().pictures;
+        self.check_pictures(form, &request.images, "/images", &request.owner)
             .await?;
         // The account was chosen because it takes the first.
         for request in others {

@@ -237,6 +237,11 @@ impl Stage {
 }
 
 impl JobState {
+    /// Whether a window of the task was answered, or may have been.
+    pub const fn is_confirmed(&self) -> bool {
+        matches!(self, Self::Submitted { confirmed: true, .. })
+    }
+
     /// The status users see.
     pub const fn status(&self) -> Status {
         match self {
@@ -985,14 +990,15 @@ impl Next<'_> {
         )
     }
 
-    /// Too late to cancel: it is paid for, so its result is kept.
+    /// Too late to cancel: it is paid for, so its result is kept. A window that is still open stays so: whether it was
+    /// answered before is forgotten by now, and nobody wants it answered any more.
     fn watch_again(&self, upstream: UpstreamId) -> Transition {
         let state = JobState::Submitted {
             upstream,
             phase: Phase::Running,
             progress: None,
             misses: 0,
-            confirmed: false,
+            confirmed: true,
         };
         let mut next = self.to(state, Some(Duration::ZERO), EventKind::Progress);
         next.life.cancel_requested = false;
