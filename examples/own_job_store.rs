@@ -4,6 +4,7 @@
 //! This one wraps another store and keeps a journal of every change, as an auditor may want it.
 
 use std::{
+    collections::BTreeMap,
     sync::{Arc, Mutex},
     time::Duration,
 };
@@ -18,8 +19,9 @@ use midjourney_core::{
     id::{ImageId, JobId, UploadId},
     image::{Image, Upload},
     job::{
-        AccountName, Changes, Claim, Claimed, Commit, Counts, Event, ImageQuery, Insertion, Job, JobQuery,
-        JobStore, Lease, Live, NewJobs, Policy, Position, Share, StoreError,
+        AccountName, Changes, Claim, Claimed, Commit, Counts, Event, IdempotencyKey, ImageQuery, Insertion,
+        Job, JobQuery, JobStore, Lease, Live, NewJobs, Owner, Policy, Position, RequestDigest, Share,
+        StoreError,
     },
     memory::{MemoryImageStore, MemoryJobStore},
     page::Page,
@@ -66,6 +68,15 @@ impl<S: JobStore> JobStore for Journaled<S> {
         Ok(job)
     }
 
+    async fn earlier(
+        &self,
+        owner: &Owner,
+        key: &IdempotencyKey,
+        digest: RequestDigest,
+    ) -> Result<Option<Insertion>, StoreError> {
+        self.store.earlier(owner, key, digest).await
+    }
+
     async fn load(&self, id: JobId) -> Result<Option<Job>, StoreError> {
         self.store.load(id).await
     }
@@ -82,8 +93,8 @@ impl<S: JobStore> JobStore for Journaled<S> {
         self.store.extend(lease, until).await
     }
 
-    async fn live(&self, account: &AccountName) -> Result<Live, StoreError> {
-        self.store.live(account).await
+    async fn live(&self) -> Result<BTreeMap<AccountName, Live>, StoreError> {
+        self.store.live().await
     }
 
     async fn next_due(&self, accounts: &[Share]) -> Result<Option<Timestamp>, StoreError> {

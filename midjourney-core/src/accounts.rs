@@ -8,7 +8,7 @@ mod choose;
 mod health;
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeMap, HashMap},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
@@ -19,7 +19,7 @@ pub use self::health::{Condition, Health, Signal};
 use crate::{
     client::MidjourneyClient,
     clock::Timestamp,
-    job::{AccountName, Live},
+    job::{AccountName, InputImage, JobRequest, Live, PictureForm},
 };
 
 /// How a pool shares out new jobs.
@@ -87,6 +87,17 @@ impl Account {
         }
     }
 
+    /// Whether it takes `request`, which starts from no job of ours; `links` tells whether our files have links. Free.
+    pub fn takes(&self, request: &JobRequest, links: bool) -> bool {
+        let can = self.client.capabilities();
+        let fits = |form: PictureForm, picture: &InputImage| {
+            links || form != PictureForm::Link || matches!(picture, InputImage::Url(_))
+        };
+        request.images.iter().all(|picture| fits(can.pictures, picture))
+            && request.mask.iter().all(|mask| fits(can.mask, mask))
+            && self.client.check(request, None).is_ok()
+    }
+
     /// The same account within `limits`.
     pub const fn with_limits(mut self, limits: Limits) -> Self {
         self.limits = limits;
@@ -107,22 +118,46 @@ struct Learned {
     health: HashMap<AccountName, Health>,
     /// How many jobs were given out.
     turn: u64,
-    /// Workers that are about to submit a job of an account.
+    /// Workers that are about to start a job of an account.
     starting: HashMap<AccountName, usize>,
 }
 
-/// A start that is under way; over when dropped.
+/// A job that is about to be started; over when dropped.
 #[derive(Debug)]
 pub struct Starting {
     account: AccountName,
     learned: Arc<Mutex<Learned>>,
+    /// Not in the store yet as a job that holds a slot.
+    counts: bool,
+    /// Where it is a probe: the health without it, and with it.
+    probe: Option<(Health, Health)>,
+}
+
+impl Starting {
+    /// The start is in the store: whoever counts the account's slots sees it there.
+    pub fn committed(&mut self) {
+        if std::mem::take(&mut self.counts) {
+            let mut learned = lock(&self.learned);
+            if let Some(count) = learned.starting.get_mut(&self.account) {
+                *count = count.saturating_sub(1);
+            }
+        }
+    }
+
+    /// The upstream is being asked: a probe is used up.
+    pub const fn called(&mut self) {
+        self.probe = None;
+    }
 }
 
 impl Drop for Starting {
     fn drop(&mut self) {
-        let mut learned = lock(&self.learned);
-        if let Some(count) = learned.starting.get_mut(&self.account) {
-            *count = count.saturating_sub(1);
+        self.committed();
+        if let Some((without, with)) = self.probe {
+            let mut learned = lock(&self.learned);
+            if learned.health.get(&self.account) == Some(&with) {
+                learned.health.insert(self.account.clone(), without);
+            }
         }
     }
 }
@@ -180,26 +215,25 @@ impl Accounts {
     }
 
     /// The account that takes a new job, of those that `can` do it; `None` where none can, or all are full. `live` tells
-    /// what each has to do, in the order of [`all`](Accounts::all).
+    /// what each has to do.
     pub fn choose(
         &self,
-        live: &[Live],
+        live: &BTreeMap<AccountName, Live>,
         now: Timestamp,
         chance: f64,
         can: impl Fn(&Account) -> bool,
     ) -> Option<&Account> {
         let mut learned = lock(&self.learned);
-        let able: Vec<_> = self
-            .all
-            .iter()
-            .zip(live)
-            .filter(|(account, _)| can(account))
-            .collect();
+        let able: Vec<_> = self.all.iter().filter(|account| can(account)).collect();
+        let jobs = |account: &Account| {
+            live.get(&account.name)
+                .map_or(0, |live| live.pending.saturating_add(live.running))
+        };
         let candidates: Vec<_> = able
             .iter()
-            .map(|(account, live)| Candidate {
+            .map(|account| Candidate {
                 open: learned.waits_until(&account.name, now).is_none(),
-                jobs: live.pending.saturating_add(live.processing),
+                jobs: jobs(account),
                 slots: account.limits.slots.unwrap_or(u32::MAX),
                 queue: account.limits.queue.unwrap_or(u32::MAX),
                 weight: account.limits.weight,
@@ -208,26 +242,34 @@ impl Accounts {
             .collect();
         let place = choose::choose(&candidates, self.strategy, learned.turn, chance)?;
         learned.turn = learned.turn.wrapping_add(1);
-        able.get(place).map(|(account, _)| *account)
+        able.get(place).copied()
     }
 
-    /// How many jobs of `account` may be started now, `processing` being under way; and when to look again where its
+    /// How many jobs of each account are about to be started and cannot be seen in the store yet. To be asked before the
+    /// store is: what is committed in between counts twice then, instead of not at all.
+    pub fn about_to_start(&self) -> HashMap<AccountName, usize> {
+        lock(&self.learned).starting.clone()
+    }
+
+    /// How many jobs of `account` may be started now, `busy` of its slots being taken; or when to look again where its
     /// health allows none.
-    pub fn starts(&self, account: &Account, processing: u64, now: Timestamp) -> Result<usize, Timestamp> {
+    pub fn starts(&self, account: &Account, busy: usize, now: Timestamp) -> Result<usize, Timestamp> {
         let learned = lock(&self.learned);
         if let Some(until) = learned.waits_until(&account.name, now) {
             return Err(until);
         }
+        let slots = account
+            .limits
+            .slots
+            .map_or(usize::MAX, |slots| usize::try_from(slots).unwrap_or(usize::MAX));
+        let free = slots.saturating_sub(busy);
         let probing = learned.condition(&account.name) != Condition::Ok;
         let starting = learned.starting.get(&account.name).copied().unwrap_or(0);
-        let slots = account.limits.slots.map_or(usize::MAX, |slots| {
-            let processing = usize::try_from(processing).unwrap_or(usize::MAX);
-            usize::try_from(slots)
-                .unwrap_or(usize::MAX)
-                .saturating_sub(processing)
-        });
-        let most = if probing { slots.min(1) } else { slots };
-        Ok(most.saturating_sub(starting))
+        Ok(if probing {
+            free.min(1).saturating_sub(starting)
+        } else {
+            free
+        })
     }
 
     /// The open account, other than `from`, that takes a job which waits at an account that takes none; `None` where no
@@ -235,7 +277,7 @@ impl Accounts {
     pub fn elsewhere(
         &self,
         from: &AccountName,
-        live: &[Live],
+        live: &BTreeMap<AccountName, Live>,
         now: Timestamp,
         chance: f64,
         can: impl Fn(&Account) -> bool,
@@ -259,16 +301,20 @@ impl Accounts {
         lock(&self.learned).waits_until(name, now)
     }
 
-    /// Notes that a job of `name` is about to be submitted.
+    /// Notes that a job of `name` is about to be started.
     pub fn starting(&self, name: &AccountName, now: Timestamp) -> Starting {
         let mut learned = lock(&self.learned);
         *learned.starting.entry(name.clone()).or_default() += 1;
-        if let Some(health) = learned.health.get_mut(name) {
+        let probe = learned.health.get_mut(name).map(|health| {
+            let without = *health;
             *health = health.probing(now);
-        }
+            (without, *health)
+        });
         Starting {
             account: name.clone(),
             learned: Arc::clone(&self.learned),
+            counts: true,
+            probe,
         }
     }
 

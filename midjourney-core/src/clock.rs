@@ -107,8 +107,9 @@ pub trait Clock: fmt::Debug + Send + Sync + 'static {
     async fn sleep_until(&self, deadline: Timestamp);
 }
 
-/// The operating system's clock, which never goes back while the process lives: where somebody sets it back, time goes
+/// The operating system's clock, which does not go back while the process lives: where somebody sets it back, time goes
 /// on at its own pace from the latest moment seen. Else every wait would become as much longer as the clock was wrong.
+/// Only where it had been set forward by mistake, and comes back to where it would be without, is it followed back.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct SystemClock;
 
@@ -140,21 +141,40 @@ impl Clock for SystemClock {
 /// The longest that a sleeper goes without a look at the clock.
 const LONGEST_NAP: Duration = Duration::from_secs(30);
 
+/// How far two clocks may be apart that tell the same time.
+const SLACK: Duration = Duration::from_secs(60);
+
 /// One look at both clocks.
 #[derive(Clone, Copy, Debug)]
 struct Reading {
     /// Since the Unix epoch.
     time: Duration,
     at: Instant,
+    /// The wall clock's word at the first look, and when that was.
+    first: Duration,
+    started: Instant,
 }
 
 impl Reading {
     /// The wall clock's word, unless the steady clock says that it has gone back since the `last` reading.
     fn after(last: Option<Self>, wall: Duration, at: Instant) -> Self {
-        let steady = last.map(|last| last.time.saturating_add(at.saturating_duration_since(last.at)));
+        let Some(last) = last else {
+            return Self {
+                time: wall,
+                at,
+                first: wall,
+                started: at,
+            };
+        };
+        let steady = last.time.saturating_add(at.saturating_duration_since(last.at));
+        let undisturbed = last
+            .first
+            .saturating_add(at.saturating_duration_since(last.started));
+        let came_back = steady.saturating_sub(wall) > SLACK && undisturbed.abs_diff(wall) <= SLACK;
         Self {
-            time: steady.map_or(wall, |steady| steady.max(wall)),
+            time: if came_back { wall } else { steady.max(wall) },
             at,
+            ..last
         }
     }
 }
@@ -245,6 +265,21 @@ mod tests {
         assert_eq!(set_forward.time, hour * 12);
         let once_more = Reading::after(Some(set_forward), hour * 9, start + second * 3);
         assert_eq!(once_more.time, hour * 12 + second);
+    }
+
+    #[test]
+    #[expect(clippy::disallowed_methods, reason = "any instant will do")]
+    fn a_clock_that_was_set_forward_by_mistake_comes_back() {
+        let (year, second, start) = (
+            Duration::from_secs(31_536_000),
+            Duration::from_secs(1),
+            Instant::now(),
+        );
+        let first = Reading::after(None, year * 50, start);
+        let wrong = Reading::after(Some(first), year * 60, start + second * 5);
+        assert_eq!(wrong.time, year * 60);
+        let right = Reading::after(Some(wrong), year * 50 + second * 12, start + second * 10);
+        assert_eq!(right.time, year * 50 + second * 12);
     }
 
     #[test]

@@ -12,7 +12,7 @@ use sha2::{Digest as _, Sha256};
 pub(crate) use sniff::peek;
 pub use sniff::{MediaType, Sniffed, sniff};
 pub use store::{ByteStream, ImageKey, ImageStore, ImageStoreError, InvalidImageKey, StoredImage};
-pub use upload::{MAX_UPLOAD, Upload};
+pub use upload::{MAX_PICTURES, MAX_UPLOAD, Upload};
 
 use crate::{
     clock::Timestamp,

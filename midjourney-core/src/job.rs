@@ -2,6 +2,7 @@
 //!
 //! - [`action`]: what can be done, in one form for all upstreams.
 //! - [`request`]: what a caller wants drawn, in canonical form, with its digest.
+//! - [`state`]: where a job is, and the words that users see for it.
 //! - [`machine`]: the whole life of a job as one pure function, [`machine::step`].
 //! - [`recovery`]: what finding an abandoned job means, also pure.
 //! - [`policy`]: the limits and waits the two decide by.
@@ -16,14 +17,13 @@ pub mod policy;
 pub mod recovery;
 pub mod remote;
 pub mod request;
+pub mod state;
 pub mod store;
 
 pub use action::{Action, Direction, Motion, Need, Needs, Shape, Strength, UpscaleMode, Zoom};
 pub use event::{Event, EventKind, Position};
 pub use failure::{Failure, FailureKind, Spent};
-pub use machine::{
-    Input, InvalidTransition, JobState, Life, Moment, Phase, Resolution, Stage, Status, Transition, step,
-};
+pub use machine::{Input, InvalidTransition, Moment, Resolution, Transition, step};
 pub use policy::{Backoff, Policy};
 pub use recovery::{Resume, resume};
 pub use remote::{
@@ -32,9 +32,10 @@ pub use remote::{
 pub use request::{
     AccountName, Echo, IdempotencyKey, InputImage, JobRequest, Owner, ParentRef, RequestDigest,
 };
+pub use state::{JobState, Life, Phase, Stage, Status, UnknownStatus};
 pub use store::{
     Changes, Claim, Claimed, Commit, Counts, ImageQuery, Insertion, Job, JobQuery, JobStore, JobStoreExt,
-    Lease, LeaseEnd, Live, NewJob, NewJobs, Share, StoreError,
+    LONGEST_WAIT, Lease, LeaseEnd, Live, NewJob, NewJobs, Share, StoreError, is_due,
 };
 
 #[cfg(test)]

@@ -16,9 +16,11 @@ mod queries;
 mod readers;
 mod rows;
 mod stored;
+mod tallies;
 mod writer;
 
 use std::{
+    collections::BTreeMap,
     fmt,
     path::{Path, PathBuf},
     sync::Arc,
@@ -32,8 +34,8 @@ use midjourney_core::{
     id::{ImageId, JobId, UploadId},
     image::{Image, Upload},
     job::{
-        AccountName, Changes, Claim, Claimed, Commit, Counts, Event, ImageQuery, Insertion, Job, JobQuery,
-        JobStore, Lease, Live, NewJobs, Position, Share, StoreError,
+        AccountName, Changes, Claim, Claimed, Commit, Counts, Event, IdempotencyKey, ImageQuery, Insertion,
+        Job, JobQuery, JobStore, Lease, Live, NewJobs, Owner, Position, RequestDigest, Share, StoreError,
     },
     page::Page,
 };
@@ -42,6 +44,7 @@ use tokio::sync::watch;
 use self::{
     commands::{Change, Extend, Insert, Ping, PutUpload},
     error::{BACKEND, failed},
+    queries::Earlier,
     readers::Readers,
     rows::{RawEvent, RawImage, RawJob, RawUpload},
     writer::Writer,
@@ -186,6 +189,22 @@ impl JobStore for SqliteJobStore {
         insert.answer(inserted)
     }
 
+    async fn earlier(
+        &self,
+        owner: &Owner,
+        key: &IdempotencyKey,
+        digest: RequestDigest,
+    ) -> Result<Option<Insertion>, StoreError> {
+        let (owner, key) = (owner.clone(), key.clone());
+        let earlier = self
+            .readers
+            .read("looking up an idempotency key", 1, move |db| {
+                queries::earlier(db, &owner, &key, digest)
+            })
+            .await?;
+        earlier.map(Earlier::answer).transpose()
+    }
+
     async fn load(&self, id: JobId) -> Result<Option<Job>, StoreError> {
         let row = self
             .readers
@@ -240,12 +259,9 @@ impl JobStore for SqliteJobStore {
         Ok(next.map(Timestamp::from_millis))
     }
 
-    async fn live(&self, account: &AccountName) -> Result<Live, StoreError> {
-        let account = account.clone();
+    async fn live(&self) -> Result<BTreeMap<AccountName, Live>, StoreError> {
         self.readers
-            .read("counting an account's jobs", 1, move |db| {
-                queries::live(db, &account)
-            })
+            .read("reading what accounts have to do", 1, tallies::live)
             .await
     }
 
@@ -276,9 +292,9 @@ impl JobStore for SqliteJobStore {
     async fn head(&self) -> Result<Position, StoreError> {
         let head = self
             .readers
-            .read("reading the newest position", 1, queries::head)
+            .read("reading the newest position", 1, tallies::position)
             .await?;
-        Ok(Position::new(head))
+        Ok(Position::new(u64::try_from(head).unwrap_or_default()))
     }
 
     async fn image(&self, id: ImageId) -> Result<Option<Image>, StoreError> {
@@ -326,7 +342,7 @@ impl JobStore for SqliteJobStore {
     }
 
     async fn counts(&self) -> Result<Counts, StoreError> {
-        self.readers.read("counting jobs", 1, queries::counts).await
+        self.readers.read("counting jobs", 1, tallies::counts).await
     }
 
     async fn ping(&self) -> Result<(), StoreError> {

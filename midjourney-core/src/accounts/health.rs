@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! Ok -> Throttled (asked to wait)          -> Ok, by itself
-//! Ok -> Down (failed too often in a row)   -> one probe at a time -> Ok
+//! Ok -> Down (hangs, or fails in a row)    -> one probe at a time -> Ok
 //! Ok -> Exhausted | NeedsPerson | Blocked  -> one probe now and then -> Ok
 //! ```
 
@@ -65,6 +65,8 @@ pub enum Signal {
     Told,
     /// It failed for this reason, perhaps saying how long to wait.
     Failed(FailureKind, Option<Duration>),
+    /// It did not answer in time. Once is enough: each submit more may be one more that is paid and not known of.
+    Hung,
 }
 
 impl Signal {
@@ -114,6 +116,16 @@ impl Health {
                 };
             }
             Signal::Failed(kind, asked) => (kind, asked),
+            Signal::Hung => {
+                return match self.condition {
+                    Condition::Ok | Condition::Throttled | Condition::Down => Self {
+                        condition: Condition::Down,
+                        retry_at: now.saturating_add(PROBE_DOWN),
+                        failures: FAILURES_UNTIL_DOWN,
+                    },
+                    _ => self,
+                };
+            }
         };
         let stuck = |condition| Self {
             condition,
@@ -182,6 +194,17 @@ mod tests {
         health = health.probing(at(34));
         assert_eq!(health.waits_until(at(35)), Some(at(64)));
         assert_eq!(health.after(Signal::Answered, at(36)), Health::default());
+    }
+
+    #[test]
+    fn one_call_that_hangs_opens_the_circuit() {
+        let health = Health::default().after(Signal::Hung, at(0));
+        assert_eq!(health.condition(), Condition::Down);
+        assert_eq!(health.waits_until(at(1)), Some(at(30)));
+        assert_eq!(health.after(Signal::Told, at(2)), Health::default());
+        // An account that has no credit has none, whether it answers or not.
+        let broke = Health::default().after(failed(FailureKind::QuotaExhausted), at(0));
+        assert_eq!(broke.after(Signal::Hung, at(1)), broke);
     }
 
     #[test]

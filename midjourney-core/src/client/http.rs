@@ -248,6 +248,7 @@ pub(super) fn secrets<'a>(key: Option<&'a Secret>, submission: Option<&'a Submis
 const fn trouble_kind(error: &OutboundError) -> FailureKind {
     match error {
         OutboundError::TooLarge { .. } => FailureKind::BadAnswer,
+        OutboundError::TimedOut => FailureKind::TimedOut,
         _ => FailureKind::Transient,
     }
 }

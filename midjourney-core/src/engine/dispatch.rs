@@ -1,6 +1,6 @@
 //! Finds due jobs and starts a worker for each.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use tokio::{sync::watch, task::JoinSet};
 use tracing::{Instrument as _, debug, info_span, warn};
@@ -11,7 +11,7 @@ use crate::{
     clock::Timestamp,
     error::Chain,
     id::WorkerId,
-    job::{Claim, Share, Status},
+    job::{Claim, Share, Status, is_due},
 };
 
 /// How many jobs are taken from an account that takes none, to be moved.
@@ -45,7 +45,7 @@ pub(super) async fn run(
             let (shares, look) = shares(&parts, now).await;
             next_look = next_look.min(look.unwrap_or(next_look));
             match parts.jobs.next_due(&shares).await {
-                Ok(Some(due)) if due <= now => {
+                Ok(Some(due)) if is_due(due, now) => {
                     let claim = Claim::new(worker, shares, free, now, config.lease);
                     match parts.jobs.claim(claim).await {
                         Ok(claimed) => {
@@ -66,13 +66,9 @@ pub(super) async fn run(
                                     config,
                                     stopping.clone(),
                                     claimed,
-                                    starts,
+                                    starting,
                                 );
-                                let run = async move {
-                                    worker.run().await;
-                                    drop(starting);
-                                };
-                                workers.spawn(run.instrument(span));
+                                workers.spawn(worker.run().instrument(span));
                             }
                         }
                         Err(error) => {
@@ -113,19 +109,24 @@ pub(super) async fn run(
 async fn shares(parts: &Parts, now: Timestamp) -> (Vec<Share>, Option<Timestamp>) {
     let mut shares = Vec::new();
     let mut look: Option<Timestamp> = None;
+    let starting = parts.accounts.about_to_start();
+    let live = if parts.accounts.all().iter().any(|one| one.limits.slots.is_some()) {
+        parts.jobs.live().await
+    } else {
+        Ok(BTreeMap::new())
+    };
+    if let Err(error) = &live {
+        warn!(error = %Chain(error), "the store cannot tell what is under way");
+    }
     for account in parts.accounts.all() {
-        let processing = if account.limits.slots.is_some() {
-            match parts.jobs.live(&account.name).await {
-                Ok(live) => live.processing,
-                Err(error) => {
-                    warn!(error = %Chain(&error), "the store cannot tell what is under way");
-                    u64::MAX
-                }
-            }
-        } else {
-            0
-        };
-        let starts = match parts.accounts.starts(account, processing, now) {
+        let busy = live.as_ref().map_or(usize::MAX, |live| {
+            let running = live.get(&account.name).map_or(0, |live| live.running);
+            let starting = starting.get(&account.name).copied().unwrap_or(0);
+            usize::try_from(running)
+                .unwrap_or(usize::MAX)
+                .saturating_add(starting)
+        });
+        let starts = match parts.accounts.starts(account, busy, now) {
             Ok(starts) => starts,
             Err(until) => {
                 look = Some(look.map_or(until, |look| look.min(until)));

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use futures_util::future::try_join_all;
 use tracing::{info, warn};
 
 use super::{
@@ -19,8 +18,9 @@ use crate::{
     },
 };
 
-/// What must be sent for `job` under `nonce`.
-async fn submission(
+/// What must be sent for `job` under `nonce`, its pictures ready. The error is what that means for a job which waits to
+/// be submitted.
+pub(super) async fn submission(
     parts: &Parts,
     client: &Arc<dyn MidjourneyClient>,
     job: &Job,
@@ -34,18 +34,9 @@ async fn submission(
         Unready { failure, retry: true } => Input::NotAccepted { failure, after: None },
         Unready { failure, .. } => Input::Refused(failure),
     };
-    let can = client.capabilities();
-    let ready = |picture| pictures::ready(parts, client, can.pictures, picture);
-    let images = try_join_all(job.request.images.iter().map(ready))
+    let (images, mask) = pictures::ready(parts, client, &job.request)
         .await
         .map_err(unready)?;
-    let mask = match &job.request.mask {
-        Some(mask) => {
-            let ready = pictures::ready(parts, client, can.mask, mask).await;
-            Some(ready.map_err(unready)?)
-        }
-        None => None,
-    };
     let callback = parts.callback.as_ref().map(|callback| callback.url_for(job.id));
     Ok(Submission::new(job.id, nonce.clone(), job.request.clone())
         .with_parent(parent)
@@ -78,13 +69,9 @@ pub(super) async fn submit(
     parts: &Parts,
     client: &Arc<dyn MidjourneyClient>,
     job: &Job,
-    nonce: &Nonce,
+    submission: &Submission,
 ) -> Input {
-    let submission = match submission(parts, client, job, nonce).await {
-        Ok(submission) => submission,
-        Err(input) => return input,
-    };
-    let answer = client.submit(&submission).await;
+    let answer = client.submit(submission).await;
     note(parts, job, Signal::Answered, &answer);
     match answer {
         Ok(upstream) => {
@@ -171,21 +158,9 @@ pub(super) async fn confirm(
     client: &Arc<dyn MidjourneyClient>,
     job: &Job,
     upstream: &UpstreamId,
+    submission: &Submission,
 ) -> Input {
-    // The task has its mark already.
-    let nonce = Nonce::new(&*parts.entropy);
-    let submission = match submission(parts, client, job, &nonce).await {
-        Ok(submission) => submission,
-        Err(Input::NotAccepted { failure, .. }) => return Input::ConfirmFailed { failure, retry: true },
-        Err(Input::Refused(failure)) => {
-            return Input::ConfirmFailed {
-                failure,
-                retry: false,
-            };
-        }
-        Err(input) => return input,
-    };
-    let answer = client.confirm(upstream, &submission).await;
+    let answer = client.confirm(upstream, submission).await;
     note(parts, job, Signal::Answered, &answer);
     match answer {
         Ok(()) => Input::Confirmed,
@@ -255,6 +230,7 @@ pub(super) async fn cancel(
 fn note<T>(parts: &Parts, job: &Job, good: Signal, answer: &Result<T, ClientError>) {
     let signal = match answer {
         Ok(_) => good,
+        Err(error) if error.failure.kind == FailureKind::TimedOut => Signal::Hung,
         Err(error) => Signal::of(&error.failure, error.retry_after),
     };
     parts.accounts.note(&job.account, signal, parts.clock.now());

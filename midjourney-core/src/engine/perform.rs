@@ -7,8 +7,8 @@ use tracing::{debug, error, info, warn};
 
 use super::{EngineConfig, Parts, download, effects, lease};
 use crate::{
-    accounts::Account,
-    client::MidjourneyClient,
+    accounts::{Account, Starting},
+    client::{MidjourneyClient, Submission},
     error::{Applied, Chain},
     image::Image,
     job::{
@@ -27,14 +27,14 @@ pub(super) struct Worker {
     stopping: watch::Receiver<bool>,
     job: Job,
     lease: Lease,
-    /// The account takes this job, be it as a probe.
-    starting: bool,
+    /// Where the account takes this job, be it as a probe.
+    starting: Option<Starting>,
 }
 
 /// The mark of the submit that a job waits to hear about.
 const fn nonce(state: &JobState) -> Option<&Nonce> {
     match state {
-        JobState::Submitting { nonce } | JobState::SubmitUnknown { nonce } => Some(nonce),
+        JobState::Submitting { nonce } | JobState::SubmitUnknown { nonce, .. } => Some(nonce),
         _ => None,
     }
 }
@@ -56,7 +56,7 @@ impl Worker {
         config: EngineConfig,
         stopping: watch::Receiver<bool>,
         claimed: Claimed,
-        starting: bool,
+        starting: Option<Starting>,
     ) -> Self {
         Self {
             parts,
@@ -85,22 +85,18 @@ impl Worker {
     /// account, unless it starts from a picture that only this one has. Whether there was such a case.
     async fn parked(&mut self) -> bool {
         let (parts, now) = (Arc::clone(&self.parts), self.parts.clock.now());
-        if self.starting {
+        if self.starting.is_some() {
             return false;
         }
         let Some(until) = parts.accounts.waits_until(&self.job.account, now) else {
             return false;
         };
-        let request = &self.job.request;
-        let mut live = Vec::new();
-        for account in parts.accounts.all() {
-            live.push(parts.jobs.live(&account.name).await.unwrap_or_default());
-        }
+        let live = parts.jobs.live().await.unwrap_or_default();
         let chance = parts.entropy.chance();
-        let can = |account: &Account| request.parent.is_none() && account.client.check(request, None).is_ok();
+        let fits = |account: &Account| self.fits(account);
         let other = parts
             .accounts
-            .elsewhere(&self.job.account, &live, now, chance, can);
+            .elsewhere(&self.job.account, &live, now, chance, fits);
         let Some(other) = other else {
             self.apply(Input::Deferred { until }, Vec::new()).await;
             return true;
@@ -117,19 +113,16 @@ impl Worker {
 
     async fn advance(&mut self, client: &Arc<dyn MidjourneyClient>) -> Next {
         match resume(&self.job.life.state, client.capabilities()) {
-            Resume::Start => {
-                let nonce = Nonce::new(&*self.parts.entropy);
-                match self
-                    .apply(Input::Start { nonce: nonce.clone() }, Vec::new())
-                    .await
-                {
-                    // The intent is on disk under this very mark: only now may the request leave.
-                    Next::GoOn if self.is_submitting(&nonce) => self.submit_new(client, &nonce).await,
-                    next => next,
-                }
-            }
+            Resume::Start => self.start(client).await,
             Resume::SubmitAgain => match self.nonce() {
-                Some(nonce) => self.submit(client, &nonce).await,
+                Some(nonce) => match self.submission(client, &nonce).await {
+                    Ok(submission) => self.submit(client, &submission).await,
+                    // An earlier submit may have arrived: that this one cannot leave says nothing about it.
+                    Err(Input::Refused(failure) | Input::NotAccepted { failure, .. }) => {
+                        self.apply(Input::AnswerLost(failure), Vec::new()).await
+                    }
+                    Err(input) => self.apply(input, Vec::new()).await,
+                },
                 None => Next::LetGo,
             },
             Resume::Reconcile => match self.nonce() {
@@ -141,16 +134,7 @@ impl Worker {
                 None => Next::LetGo,
             },
             Resume::Confirm => match self.job.life.state.upstream().cloned() {
-                Some(upstream) => match self.apply(Input::Confirm, Vec::new()).await {
-                    // The intent is on disk: an answer that is lost from here on is never sent again. Where something
-                    // else was committed instead, such as a cancel, nothing is sent.
-                    Next::GoOn if self.job.life.state.is_confirmed() && !self.lease_ran_out() => {
-                        let (parts, job) = (Arc::clone(&self.parts), self.job.clone());
-                        let input = self.held(effects::confirm(&parts, client, &job, &upstream)).await;
-                        self.apply(input, Vec::new()).await
-                    }
-                    next => next,
-                },
+                Some(upstream) => self.confirm(client, &upstream).await,
                 None => Next::LetGo,
             },
             Resume::Poll => match self.job.life.state.upstream().cloned() {
@@ -187,10 +171,71 @@ impl Worker {
         matches!(&self.job.life.state, JobState::Submitting { nonce } if nonce == mark)
     }
 
+    /// What is to be sent, got ready while nothing is at stake yet.
+    async fn submission(
+        &mut self,
+        client: &Arc<dyn MidjourneyClient>,
+        nonce: &Nonce,
+    ) -> Result<Submission, Input> {
+        let (parts, job) = (Arc::clone(&self.parts), self.job.clone());
+        self.held(effects::submission(&parts, client, &job, nonce)).await
+    }
+
+    async fn start(&mut self, client: &Arc<dyn MidjourneyClient>) -> Next {
+        let nonce = Nonce::new(&*self.parts.entropy);
+        let submission = match self.submission(client, &nonce).await {
+            Ok(submission) => submission,
+            Err(input) => return self.apply(input, Vec::new()).await,
+        };
+        let intent = Input::Start { nonce: nonce.clone() };
+        match self.apply(intent, Vec::new()).await {
+            // The intent is on disk under this very mark: only now may the request leave.
+            Next::GoOn if self.is_submitting(&nonce) => {
+                if let Some(starting) = &mut self.starting {
+                    starting.committed();
+                }
+                self.submit_new(client, &submission).await
+            }
+            next => next,
+        }
+    }
+
+    async fn confirm(&mut self, client: &Arc<dyn MidjourneyClient>, upstream: &UpstreamId) -> Next {
+        // The task has its mark already.
+        let nonce = Nonce::new(&*self.parts.entropy);
+        let submission = match self.submission(client, &nonce).await {
+            Ok(submission) => submission,
+            Err(Input::NotAccepted { failure, .. }) => {
+                return self
+                    .apply(Input::ConfirmFailed { failure, retry: true }, Vec::new())
+                    .await;
+            }
+            Err(Input::Refused(failure)) => {
+                let input = Input::ConfirmFailed {
+                    failure,
+                    retry: false,
+                };
+                return self.apply(input, Vec::new()).await;
+            }
+            Err(input) => return self.apply(input, Vec::new()).await,
+        };
+        match self.apply(Input::Confirm, Vec::new()).await {
+            // The intent is on disk: an answer that is lost from here on is never sent again. Where something else was
+            // committed instead, such as a cancel, nothing is sent.
+            Next::GoOn if self.job.life.state.is_confirmed() && !self.lease_ran_out() => {
+                let (parts, job) = (Arc::clone(&self.parts), self.job.clone());
+                let answered = effects::confirm(&parts, client, &job, upstream, &submission);
+                let input = self.held(answered).await;
+                self.apply(input, Vec::new()).await
+            }
+            next => next,
+        }
+    }
+
     /// The first submit under a mark. Until it leaves, it is known that nothing was sent.
-    async fn submit_new(&mut self, client: &Arc<dyn MidjourneyClient>, nonce: &Nonce) -> Next {
+    async fn submit_new(&mut self, client: &Arc<dyn MidjourneyClient>, submission: &Submission) -> Next {
         if !self.lease_ran_out() && !self.job.life.cancel_requested {
-            return self.submit(client, nonce).await;
+            return self.submit(client, submission).await;
         }
         let failure = Failure::new(
             FailureKind::Transient,
@@ -206,14 +251,42 @@ impl Worker {
         self.parts.clock.now() >= self.lease.until
     }
 
-    async fn submit(&mut self, client: &Arc<dyn MidjourneyClient>, nonce: &Nonce) -> Next {
+    async fn submit(&mut self, client: &Arc<dyn MidjourneyClient>, submission: &Submission) -> Next {
         if self.lease_ran_out() {
             warn!("the lease ran out before the submit; nothing was sent");
             return Next::LetGo;
         }
         let (parts, job) = (Arc::clone(&self.parts), self.job.clone());
-        let input = self.held(effects::submit(&parts, client, &job, nonce)).await;
+        if let Some(starting) = &mut self.starting {
+            starting.called();
+        }
+        let input = match self.held(effects::submit(&parts, client, &job, submission)).await {
+            // Nothing was sent that could be paid: what this account refuses, another may take.
+            Input::Refused(failure) if failure.kind.concerns_account() && self.may_move() => {
+                Input::NotAccepted { failure, after: None }
+            }
+            input => input,
+        };
         self.apply(input, Vec::new()).await
+    }
+
+    /// Whether some other account takes this job at the moment.
+    fn may_move(&self) -> bool {
+        let (accounts, now) = (&self.parts.accounts, self.parts.clock.now());
+        let open = |account: &&Account| {
+            account.name != self.job.account && accounts.waits_until(&account.name, now).is_none()
+        };
+        accounts
+            .all()
+            .iter()
+            .filter(open)
+            .any(|account| self.fits(account))
+    }
+
+    /// Whether this job could run on `account`: what starts from a picture stays where the picture is.
+    fn fits(&self, account: &Account) -> bool {
+        let request = &self.job.request;
+        request.parent.is_none() && account.takes(request, self.parts.links.is_some())
     }
 
     async fn store(&mut self, client: &Arc<dyn MidjourneyClient>) -> Next {

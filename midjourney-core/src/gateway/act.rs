@@ -6,10 +6,10 @@ use crate::{
     client::ParentTask,
     error::{Error, ErrorKind},
     id::{ImageId, JobId},
-    image::{Image, ImageKind},
+    image::{Image, ImageKind, MAX_PICTURES},
     job::{
-        AccountName, Action, Echo, IdempotencyKey, ImageQuery, InputImage, JobRequest, JobStoreExt as _,
-        Need, Owner, ParentRef, PictureForm, Zoom,
+        AccountName, Action, Capabilities, Echo, IdempotencyKey, ImageQuery, InputImage, JobRequest,
+        JobStoreExt as _, Need, Owner, ParentRef, PictureForm, Zoom,
     },
     prompt::Diagnostic,
 };
@@ -139,24 +139,32 @@ impl Gateway {
             .with_images(request.images)
             .with_mask(request.mask)
             .with_echo(request.echo);
+        let placed = self.place(home, task.as_ref(), &job, &request.owner).await;
+        let mut accepted = self
+            .insert(request.owner, placed, vec![job], request.key, request.id)
+            .await?;
+        accepted.warnings = warnings;
+        Ok(accepted)
+    }
+
+    /// The account that takes `job`: that of its parent, where it has one.
+    async fn place(
+        &self,
+        home: Option<AccountName>,
+        task: Option<&ParentTask>,
+        job: &JobRequest,
+        owner: &Owner,
+    ) -> Result<AccountName, Error> {
         let (account, client) = match home {
-            None => self.account_for(&job).await?,
+            None => self.account_for(job).await?,
             Some(account) => {
                 let client = self.client(&account)?;
                 (account, client)
             }
         };
-        let can = client.capabilities();
-        self.check_pictures(can.pictures, &job.images, "/images", &request.owner)
-            .await?;
-        self.check_pictures(can.mask, job.mask.as_slice(), "/mask", &request.owner)
-            .await?;
-        refuse_early(&client, &job, task.as_ref())?;
-        let mut accepted = self
-            .insert(request.owner, account, vec![job], request.key, request.id)
-            .await?;
-        accepted.warnings = warnings;
-        Ok(accepted)
+        self.check_pictures(client.capabilities(), job, owner).await?;
+        refuse_early(&client, job, task)?;
+        Ok(account)
     }
 
     /// The picture that `start` names for `action`; `None` where it names none.
@@ -237,43 +245,59 @@ impl Gateway {
         Ok((jobs.remove(0), report.diagnostics().warnings().to_vec()))
     }
 
-    /// Whether each picture is there, is the caller's, and comes in a form that the upstream takes.
+    /// Whether each picture of `job` and its mask is there, is the caller's, and comes in a form that the upstream takes;
+    /// and whether they are not too large together.
     pub(super) async fn check_pictures(
         &self,
-        form: PictureForm,
-        pictures: &[InputImage],
-        field: &str,
+        can: Capabilities,
+        job: &JobRequest,
         owner: &Owner,
     ) -> Result<(), Error> {
-        for (number, picture) in pictures.iter().enumerate() {
-            let place = if field == "/mask" {
-                field.to_owned()
-            } else {
-                format!("{field}/{number}")
-            };
-            match picture {
-                InputImage::Url(url) if !is_link(url) => {
-                    return Err(Error::field(
-                        place,
-                        "expected an http or https link, or the id of an upload",
-                    ));
-                }
-                InputImage::Url(_) => {}
-                InputImage::Upload(id) => {
-                    let upload = self.parts.jobs.upload(*id).await?;
-                    if upload.is_none_or(|upload| upload.owner != *owner) {
-                        return Err(Error::field(place, format!("there is no upload {id}")));
-                    }
-                    let links_only = form == PictureForm::Link;
-                    if links_only && self.parts.links.is_none() {
-                        let detail = "this upstream takes links only: give one, or set server.public_url so that \
-                                      uploads have links";
-                        return Err(Error::field(place, detail));
-                    }
-                }
-            }
+        let mut room = MAX_PICTURES;
+        let images = job.images.iter().enumerate();
+        let images = images.map(|(number, picture)| (format!("/images/{number}"), can.pictures, picture));
+        let mask = job.mask.iter().map(|mask| ("/mask".to_owned(), can.mask, mask));
+        for (place, form, picture) in images.chain(mask) {
+            let length = self.check_picture(&place, form, picture, owner).await?;
+            room = room.checked_sub(length).ok_or_else(|| {
+                Error::field(
+                    place,
+                    "all pictures of one request may come to 40 MiB; give smaller ones",
+                )
+            })?;
         }
         Ok(())
+    }
+
+    /// How many bytes of it have to be handed on, as far as is known.
+    async fn check_picture(
+        &self,
+        place: &str,
+        form: PictureForm,
+        picture: &InputImage,
+        owner: &Owner,
+    ) -> Result<u64, Error> {
+        let id = match picture {
+            InputImage::Url(url) if is_link(url) => return Ok(0),
+            InputImage::Url(_) => {
+                let detail = "expected an http or https link, or the id of an upload";
+                return Err(Error::field(place, detail));
+            }
+            InputImage::Upload(id) => *id,
+        };
+        let upload = self.parts.jobs.upload(id).await?;
+        let Some(upload) = upload.filter(|upload| upload.owner == *owner) else {
+            return Err(Error::field(place, format!("there is no upload {id}")));
+        };
+        match form {
+            PictureForm::Link if self.parts.links.is_none() => {
+                let detail = "this upstream takes links only: give one, or set server.public_url so that uploads \
+                              have links";
+                Err(Error::field(place, detail))
+            }
+            PictureForm::Link => Ok(0),
+            _ => Ok(upload.bytes),
+        }
     }
 }
 

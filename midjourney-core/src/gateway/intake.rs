@@ -1,6 +1,6 @@
 //! Takes requests in: checks all that can be checked for free, then makes the jobs durable.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use super::Gateway;
 use crate::{
@@ -9,8 +9,8 @@ use crate::{
     error::{Error, ErrorKind},
     id::{BatchId, JobId},
     job::{
-        AccountName, Action, Echo, IdempotencyKey, InputImage, Insertion, Job, JobRequest, Live, NewJob,
-        NewJobs, Owner,
+        AccountName, Action, Echo, IdempotencyKey, InputImage, Insertion, Job, JobRequest, NewJob, NewJobs,
+        Owner, RequestDigest,
     },
     prompt::{self, CheckOptions, Diagnostic, ExpandedPrompt, Report, Table},
 };
@@ -186,26 +186,30 @@ impl Gateway {
                     .with_echo(request.echo.clone())
             })
             .collect();
+        let placed = self.place_imagine(&requests, &request.owner).await;
+        let mut accepted = self
+            .insert(request.owner, placed, requests, request.key, request.id)
+            .await?;
+        accepted.warnings = report.diagnostics().warnings().to_vec();
+        Ok(accepted)
+    }
+
+    /// The account that takes all of `requests`, which differ in their prompts only.
+    async fn place_imagine(&self, requests: &[JobRequest], owner: &Owner) -> Result<AccountName, Error> {
         let Some((first, others)) = requests.split_first() else {
             return Err(Error::new(ErrorKind::Internal, "a prompt became no jobs"));
         };
-        let (account, client) = self.account_for(first).await?;
         let most = Action::Imagine.needs().images.1;
-        if request.images.len() > most {
+        if first.images.len() > most {
             return Err(Error::field("/images", format!("expected {most} at most")));
         }
-        let form = client.capabilities().pictures;
-        self.check_pictures(form, &request.images, "/images", &request.owner)
-            .await?;
+        let (account, client) = self.account_for(first).await?;
+        self.check_pictures(client.capabilities(), first, owner).await?;
         // The account was chosen because it takes the first.
         for request in others {
             refuse_early(&client, request, None)?;
         }
-        let mut accepted = self
-            .insert(request.owner, account, requests, request.key, request.id)
-            .await?;
-        accepted.warnings = report.diagnostics().warnings().to_vec();
-        Ok(accepted)
+        Ok(account)
     }
 
     /// The account that takes a request which starts from no job of ours.
@@ -214,27 +218,30 @@ impl Gateway {
         request: &JobRequest,
     ) -> Result<(AccountName, Arc<dyn MidjourneyClient>), Error> {
         let accounts = &self.parts.accounts;
-        let mut live = Vec::new();
         // What each has to do matters only where there is a choice or a limit.
         let matters = accounts.all().len() > 1 || accounts.all().iter().any(|one| one.limits.queue.is_some());
-        for account in accounts.all() {
-            live.push(if matters {
-                self.parts.jobs.live(&account.name).await?
-            } else {
-                Live::default()
-            });
-        }
+        let live = if matters {
+            self.parts.jobs.live().await?
+        } else {
+            BTreeMap::new()
+        };
         let (now, chance) = (self.parts.clock.now(), self.parts.entropy.chance());
+        let links = self.parts.links.is_some();
+        let takes = |account: &Account| account.takes(request, links);
         let can = |account: &Account| account.client.check(request, None).is_ok();
-        if let Some(account) = accounts.choose(&live, now, chance, can) {
+        if let Some(account) = accounts.choose(&live, now, chance, takes) {
             return Ok((account.name.clone(), Arc::clone(&account.client)));
         }
-        if accounts.all().iter().any(can) {
+        if accounts.all().iter().any(takes) {
             let full = Error::new(
                 ErrorKind::Unavailable,
                 "every account's queue is full; nothing was spent",
             );
             return Err(full.with_retry_after(FULL));
+        }
+        // One that lacks links alone: the check of the pictures says so, by their names.
+        if let Some(account) = accounts.all().iter().find(|account| can(account)) {
+            return Ok((account.name.clone(), Arc::clone(&account.client)));
         }
         // Each refuses it; the first one's words are as good as any.
         if let Some(first) = accounts.all().first() {
@@ -258,14 +265,25 @@ impl Gateway {
             })
     }
 
+    /// Makes jobs of `requests` on the account where they were `placed`. Where they could not be, the jobs that an earlier
+    /// request under the same key has made are the answer still: they were accepted then.
     pub(super) async fn insert(
         &self,
         owner: Owner,
-        account: AccountName,
+        placed: Result<AccountName, Error>,
         requests: Vec<JobRequest>,
         key: Option<IdempotencyKey>,
         id: Option<JobId>,
     ) -> Result<Accepted, Error> {
+        let account = match (placed, &key) {
+            (Ok(account), _) => account,
+            (Err(error), None) => return Err(error),
+            (Err(error), Some(key)) => {
+                let digest = RequestDigest::of(&requests);
+                let earlier = self.parts.jobs.earlier(&owner, key, digest).await?;
+                return accepted(earlier.ok_or(error)?);
+            }
+        };
         let (now, entropy) = (self.parts.clock.now(), &*self.parts.entropy);
         let batch = (requests.len() > 1).then(|| BatchId::new(now, entropy));
         let chosen = id.filter(|_| batch.is_none());
@@ -280,33 +298,30 @@ impl Gateway {
             .zip(requests)
             .map(|(id, request)| NewJob::new(id, request))
             .collect();
-        let (jobs, replayed) = match self
-            .parts
-            .jobs
-            .insert(
-                NewJobs::new(owner, account, jobs, now)
-                    .in_batch(batch)
-                    .with_key(key),
-            )
-            .await?
-        {
-            Insertion::Created(jobs) => (jobs, false),
-            Insertion::Replayed(jobs) => (jobs, true),
-            Insertion::Mismatch => {
-                return Err(Error::new(
-                    ErrorKind::IdempotencyMismatch,
-                    "this idempotency key was used before with another request; use a new key for a new request",
-                ));
-            }
-        };
-        let batch = jobs.first().and_then(|job| job.batch);
-        Ok(Accepted {
-            jobs,
-            batch,
-            replayed,
-            warnings: Vec::new(),
-        })
+        let jobs = NewJobs::new(owner, account, jobs, now)
+            .in_batch(batch)
+            .with_key(key);
+        accepted(self.parts.jobs.insert(jobs).await?)
     }
+}
+
+fn accepted(insertion: Insertion) -> Result<Accepted, Error> {
+    let (jobs, replayed) = match insertion {
+        Insertion::Created(jobs) => (jobs, false),
+        Insertion::Replayed(jobs) => (jobs, true),
+        Insertion::Mismatch => {
+            return Err(Error::new(
+                ErrorKind::IdempotencyMismatch,
+                "this idempotency key was used before with another request; use a new key for a new request",
+            ));
+        }
+    };
+    Ok(Accepted {
+        batch: jobs.first().and_then(|job| job.batch),
+        jobs,
+        replayed,
+        warnings: Vec::new(),
+    })
 }
 
 pub(super) fn refuse_early(

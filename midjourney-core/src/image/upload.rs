@@ -6,6 +6,9 @@ use crate::{clock::Timestamp, id::UploadId, job::Owner};
 /// The largest picture that is taken in, in bytes ("Upload limit 10 MB (one update note says 20 MB)", wire facts).
 pub const MAX_UPLOAD: u64 = 20 * 1024 * 1024;
 
+/// The most that all pictures of one request may come to, in bytes: they are held in memory while they are sent.
+pub const MAX_PICTURES: u64 = 2 * MAX_UPLOAD;
+
 /// A stored picture that no job made. The bytes are in the [`ImageStore`](super::ImageStore) under `key`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]

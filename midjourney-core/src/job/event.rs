@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     failure::Failure,
-    machine::{Stage, Status},
+    state::{Stage, Status},
 };
 use crate::{clock::Timestamp, id::JobId};
 

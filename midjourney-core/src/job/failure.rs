@@ -49,6 +49,14 @@ pub enum FailureKind {
 }
 
 impl FailureKind {
+    /// Whether it is about the account and not about the job: another account may take the same job.
+    pub const fn concerns_account(self) -> bool {
+        matches!(
+            self,
+            Self::QuotaExhausted | Self::AccountBlocked | Self::NeedsPerson
+        )
+    }
+
     /// The stable code shown to callers.
     pub const fn code(self) -> &'static str {
         match self {

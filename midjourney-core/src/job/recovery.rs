@@ -15,8 +15,9 @@
 //! | `Storing` | | fetch and store again; keys are fixed, so that is harmless |
 
 use super::{
-    machine::{Input, JobState, Phase},
+    machine::Input,
     remote::Capabilities,
+    state::{JobState, Phase},
 };
 
 /// The next thing to do for a job.

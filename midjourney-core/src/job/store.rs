@@ -1,14 +1,14 @@
 //! Where jobs are kept.
 
-use std::{fmt, time::Duration};
+use std::{collections::BTreeMap, fmt, time::Duration};
 
 use async_trait::async_trait;
 use tokio::sync::watch;
 
 use super::{
     event::{Event, EventKind, Position},
-    machine::{Life, Status},
     request::{AccountName, IdempotencyKey, JobRequest, Owner, RequestDigest},
+    state::{Life, Status},
 };
 use crate::{
     clock::Timestamp,
@@ -252,17 +252,23 @@ impl From<AccountName> for Share {
     }
 }
 
-/// How many jobs of an account are not over.
+/// What an account has to do.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[expect(
-    clippy::exhaustive_structs,
-    reason = "the two statuses of jobs that are not over"
-)]
+#[expect(clippy::exhaustive_structs, reason = "jobs that wait and jobs that run")]
 pub struct Live {
-    /// Not submitted yet.
+    /// Jobs that were not submitted yet.
     pub pending: u64,
-    /// Under way.
-    pub processing: u64,
+    /// Jobs that [hold a slot](super::JobState::holds_slot).
+    pub running: u64,
+}
+
+/// A job whose next look lies further ahead than this was put there by a clock that was wrong, and is due at once: no
+/// wait of ours is nearly as long.
+pub const LONGEST_WAIT: Duration = Duration::from_secs(86_400);
+
+/// Whether a job that wants a look at `wake` may be taken at `now`.
+pub fn is_due(wake: Timestamp, now: Timestamp) -> bool {
+    wake <= now || wake > now.saturating_add(LONGEST_WAIT)
 }
 
 /// A worker's wish for work.
@@ -539,6 +545,15 @@ pub trait JobStore: fmt::Debug + Send + Sync + 'static {
     /// Each new job is due at once and has one event, [`EventKind::Created`].
     async fn insert(&self, jobs: NewJobs) -> Result<Insertion, StoreError>;
 
+    /// What [`insert`](JobStore::insert) answers to a request of this digest under a key that is in use; `None` where
+    /// the key is free. Changes nothing.
+    async fn earlier(
+        &self,
+        owner: &Owner,
+        key: &IdempotencyKey,
+        digest: RequestDigest,
+    ) -> Result<Option<Insertion>, StoreError>;
+
     /// The job, or `None`.
     async fn load(&self, id: JobId) -> Result<Option<Job>, StoreError>;
 
@@ -548,7 +563,8 @@ pub trait JobStore: fmt::Debug + Send + Sync + 'static {
     /// Hands out jobs that are due and not under a live lease, the longest due first, each to one worker only.
     ///
     /// **Contract:** a claim raises the epoch and changes nothing else that a reader sees; jobs whose worker died are
-    /// handed out again once their lease has run out. Empty where there is nothing to do.
+    /// handed out again once their lease has run out. Empty where there is nothing to do. What lies more than
+    /// [`LONGEST_WAIT`] ahead, be it a due time or the end of a lease, counts as come.
     async fn claim(&self, claim: Claim) -> Result<Vec<Claimed>, StoreError>;
 
     /// Makes a lease last until `until`.
@@ -559,8 +575,8 @@ pub trait JobStore: fmt::Debug + Send + Sync + 'static {
     /// When the next job of these accounts wants a look: its due time, or the end of the lease on it.
     async fn next_due(&self, accounts: &[Share]) -> Result<Option<Timestamp>, StoreError>;
 
-    /// How many jobs of `account` are not over.
-    async fn live(&self, account: &AccountName) -> Result<Live, StoreError>;
+    /// What each account has to do. Accounts without such jobs may be left out. Its cost does not grow with the jobs.
+    async fn live(&self) -> Result<BTreeMap<AccountName, Live>, StoreError>;
 
     /// Makes one change and returns the job after it.
     ///

@@ -17,7 +17,7 @@ use crate::{
     job::{
         AccountName, Changes, Claim, Claimed, Commit, Counts, Event, EventKind, IdempotencyKey, ImageQuery,
         Insertion, Job, JobQuery, JobStore, Lease, LeaseEnd, Live, NewJobs, Owner, Position, RequestDigest,
-        Share, Status, StoreError,
+        Share, Status, StoreError, is_due,
     },
     page::{Cursor, Page},
 };
@@ -69,11 +69,17 @@ impl Tables {
         }
     }
 
-    fn present(&self, ids: &[JobId]) -> Vec<Job> {
-        ids.iter()
-            .filter_map(|id| self.jobs.get(id))
-            .map(|row| row.job.clone())
-            .collect()
+    fn earlier(
+        &self,
+        key: &(Owner, IdempotencyKey),
+        digest: impl FnOnce() -> RequestDigest,
+    ) -> Option<Insertion> {
+        let (stored, ids) = self.keys.get(key)?;
+        if *stored != digest() {
+            return Some(Insertion::Mismatch);
+        }
+        let rows = ids.iter().filter_map(|id| self.jobs.get(id));
+        Some(Insertion::Replayed(rows.map(|row| row.job.clone()).collect()))
     }
 }
 
@@ -144,12 +150,8 @@ impl JobStore for MemoryJobStore {
         let created = {
             let mut tables = lock(&self.tables);
             let key = jobs.idempotency_key.clone().map(|key| (jobs.owner.clone(), key));
-            if let Some((digest, ids)) = key.as_ref().and_then(|key| tables.keys.get(key)) {
-                return Ok(if *digest == jobs.digest() {
-                    Insertion::Replayed(tables.present(ids))
-                } else {
-                    Insertion::Mismatch
-                });
+            if let Some(earlier) = key.as_ref().and_then(|key| tables.earlier(key, || jobs.digest())) {
+                return Ok(earlier);
             }
             let mut ids = BTreeSet::new();
             if let Some(taken) = jobs
@@ -189,6 +191,16 @@ impl JobStore for MemoryJobStore {
         Ok(Insertion::Created(created))
     }
 
+    async fn earlier(
+        &self,
+        owner: &Owner,
+        key: &IdempotencyKey,
+        digest: RequestDigest,
+    ) -> Result<Option<Insertion>, StoreError> {
+        let key = (owner.clone(), key.clone());
+        Ok(lock(&self.tables).earlier(&key, || digest))
+    }
+
     async fn load(&self, id: JobId) -> Result<Option<Job>, StoreError> {
         Ok(lock(&self.tables).jobs.get(&id).map(|row| row.job.clone()))
     }
@@ -217,7 +229,7 @@ impl JobStore for MemoryJobStore {
         let mut due: Vec<_> = tables
             .jobs
             .values_mut()
-            .filter_map(|row| Some((row.wake().filter(|wake| *wake <= claim.now)?, row)))
+            .filter_map(|row| Some((row.wake().filter(|wake| is_due(*wake, claim.now))?, row)))
             .collect();
         due.sort_by_key(|(wake, row)| (*wake, row.job.id));
         let mut shares = claim.accounts;
@@ -253,17 +265,17 @@ impl JobStore for MemoryJobStore {
             .min())
     }
 
-    async fn live(&self, account: &AccountName) -> Result<Live, StoreError> {
-        let tables = lock(&self.tables);
-        let of = |status| {
-            let rows = tables.jobs.values();
-            let fits = rows.filter(|row| row.job.account == *account && row.job.status() == status);
-            u64::try_from(fits.count()).unwrap_or(u64::MAX)
-        };
-        Ok(Live {
-            pending: of(Status::Pending),
-            processing: of(Status::Processing),
-        })
+    async fn live(&self) -> Result<BTreeMap<AccountName, Live>, StoreError> {
+        let mut all = BTreeMap::<_, Live>::new();
+        for Row { job, .. } in lock(&self.tables).jobs.values() {
+            let live = all.entry(job.account.clone()).or_default();
+            if job.status() == Status::Pending {
+                live.pending = live.pending.saturating_add(1);
+            } else if job.life.state.holds_slot() {
+                live.running = live.running.saturating_add(1);
+            }
+        }
+        Ok(all)
     }
 
     async fn commit(&self, commit: Commit) -> Result<Job, StoreError> {

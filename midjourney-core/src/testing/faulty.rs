@@ -1,4 +1,7 @@
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
 
 use async_trait::async_trait;
 
@@ -8,8 +11,8 @@ use crate::{
     id::{ImageId, JobId, UploadId},
     image::{Image, Upload},
     job::{
-        AccountName, Changes, Claim, Claimed, Commit, Counts, Event, ImageQuery, Insertion, Job, JobQuery,
-        JobStore, Lease, Live, NewJobs, Position, Share, StoreError,
+        AccountName, Changes, Claim, Claimed, Commit, Counts, Event, IdempotencyKey, ImageQuery, Insertion,
+        Job, JobQuery, JobStore, Lease, Live, NewJobs, Owner, Position, RequestDigest, Share, StoreError,
     },
     page::Page,
 };
@@ -153,6 +156,15 @@ impl JobStore for FaultyJobStore {
         self.run("insert", self.inner.insert(jobs)).await
     }
 
+    async fn earlier(
+        &self,
+        owner: &Owner,
+        key: &IdempotencyKey,
+        digest: RequestDigest,
+    ) -> Result<Option<Insertion>, StoreError> {
+        self.run("earlier", self.inner.earlier(owner, key, digest)).await
+    }
+
     async fn load(&self, id: JobId) -> Result<Option<Job>, StoreError> {
         self.run("load", self.inner.load(id)).await
     }
@@ -169,8 +181,8 @@ impl JobStore for FaultyJobStore {
         self.run("extend", self.inner.extend(lease, until)).await
     }
 
-    async fn live(&self, account: &AccountName) -> Result<Live, StoreError> {
-        self.run("live", self.inner.live(account)).await
+    async fn live(&self) -> Result<BTreeMap<AccountName, Live>, StoreError> {
+        self.run("live", self.inner.live()).await
     }
 
     async fn next_due(&self, accounts: &[Share]) -> Result<Option<Timestamp>, StoreError> {

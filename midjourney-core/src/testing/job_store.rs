@@ -21,9 +21,9 @@ use crate::{
     image::{Image, ImageKey, ImageKind, Upload},
     job::{
         AccountName, Action, Claimed, Commit, Counts, Event, EventKind, IdempotencyKey, ImageQuery,
-        Insertion, Job, JobQuery, JobRequest, JobState, JobStore, JobStoreExt as _, LeaseEnd, Live, NewJob,
-        NewJobs, Owner, ParentRef, Phase, Position, RemoteAction, RemoteImage, RemoteResult, Share, Spent,
-        Status, StoreError, Strength, UpscaleMode, UpstreamId,
+        Insertion, Job, JobQuery, JobRequest, JobState, JobStore, JobStoreExt as _, LONGEST_WAIT, LeaseEnd,
+        Live, NewJob, NewJobs, Owner, ParentRef, Phase, Position, RemoteAction, RemoteImage, RemoteResult,
+        Share, Spent, Status, StoreError, Strength, UpscaleMode, UpstreamId,
     },
     page::Page,
 };
@@ -41,6 +41,7 @@ macro_rules! __job_store_cases {
             insert_is_all_or_nothing,
             insert_replays_an_equal_request,
             insert_refuses_another_request_under_a_used_key,
+            earlier_answers_as_insert_would,
             insert_without_a_key_never_replays,
             insert_takes_a_key_per_owner,
             insert_under_one_key_happens_once,
@@ -52,7 +53,8 @@ macro_rules! __job_store_cases {
             claim_hands_out_only_what_is_due,
             claim_keeps_to_its_accounts,
             claim_starts_no_more_than_its_share,
-            live_counts_what_is_not_over,
+            live_counts_what_waits_and_what_runs,
+            claim_takes_what_lies_too_far_ahead,
             claim_takes_the_longest_due_first,
             claim_respects_its_limit,
             claim_changes_nothing_a_reader_sees,
@@ -265,6 +267,24 @@ pub async fn insert_refuses_another_request_under_a_used_key(store: Arc<dyn JobS
     assert_eq!(sight(&store).await, before);
 }
 
+/// Whether a key is in use can be asked without using it.
+pub async fn earlier_answers_as_insert_would(store: Arc<dyn JobStore>) {
+    let new = keyed(given::jobs(&[2, 1]));
+    let (owner, digest) = (new.owner.clone(), new.digest());
+    let key = new.idempotency_key.clone().unwrap();
+    assert_eq!(store.earlier(&owner, &key, digest).await.unwrap(), None);
+    let jobs = given::insert(&store, new).await;
+    let before = sight(&store).await;
+    let same = store.earlier(&owner, &key, digest).await.unwrap();
+    assert_eq!(same, Some(Insertion::Replayed(jobs)));
+    let other = given::jobs(&[3]).digest();
+    let answer = store.earlier(&owner, &key, other).await.unwrap();
+    assert_eq!(answer, Some(Insertion::Mismatch));
+    let bob = Owner::new("bob");
+    assert_eq!(store.earlier(&bob, &key, digest).await.unwrap(), None);
+    assert_eq!(sight(&store).await, before);
+}
+
 /// Equal requests without a key are two requests.
 pub async fn insert_without_a_key_never_replays(store: Arc<dyn JobStore>) {
     for number in [1, 2] {
@@ -408,6 +428,11 @@ fn every_state() -> Vec<JobState> {
         },
         JobState::SubmitUnknown {
             nonce: given::nonce(),
+            over: false,
+        },
+        JobState::SubmitUnknown {
+            nonce: given::nonce(),
+            over: true,
         },
         submitted(Phase::Waiting, None, 0),
         submitted(Phase::Running, Some(0), 2),
@@ -564,24 +589,61 @@ pub async fn claim_starts_no_more_than_its_share(store: Arc<dyn JobStore>) {
     );
 }
 
-/// What an account has to do is counted without what is over and without what others have to do.
-pub async fn live_counts_what_is_not_over(store: Arc<dyn JobStore>) {
-    let mut others = given::jobs(&[9]);
+/// What an account has to do: jobs that wait and jobs that hold a slot, without those that are over, in every state and
+/// for every account.
+pub async fn live_counts_what_waits_and_what_runs(store: Arc<dyn JobStore>) {
+    assert!(
+        store
+            .live()
+            .await
+            .unwrap()
+            .values()
+            .all(|live| *live == Live::default())
+    );
+    let mut expected = Live::default();
+    for (number, state) in (1..).zip(every_state()) {
+        let job = given::insert_one(&store, number).await;
+        expected.pending += u64::from(state.status() == Status::Pending);
+        expected.running += u64::from(state.holds_slot());
+        let due = (!state.status().is_final()).then_some(1);
+        let life = given::life(&job, state, 1, due);
+        store.commit(Commit::new(&job, life, None, at(1))).await.unwrap();
+    }
+    let mut others = given::jobs(&[101, 102]);
     others.account = AccountName::new("other");
     given::insert(&store, others).await;
-    given::insert(&store, given::jobs(&[1, 2, 3, 4])).await;
-    let (begun, over) = (given::load(&store, 1).await, given::load(&store, 2).await);
-    store.commit(given::progress(&begun, 5, 1)).await.unwrap();
-    store.commit(given::finish(&over, 1)).await.unwrap();
-    let live = Live {
-        pending: 2,
-        processing: 1,
+    let moved = given::load(&store, 101).await;
+    let moving = Commit::new(&moved, moved.life.clone(), None, at(2)).moving_to(account());
+    store.commit(moving).await.unwrap();
+    expected.pending += 1;
+    let live = store.live().await.unwrap();
+    assert_eq!(live.get(&account()), Some(&expected));
+    let other = Live {
+        pending: 1,
+        running: 0,
     };
-    assert_eq!(store.live(&account()).await.unwrap(), live);
-    assert_eq!(
-        store.live(&AccountName::new("unheard of")).await.unwrap(),
-        Live::default()
-    );
+    assert_eq!(live.get(&AccountName::new("other")), Some(&other));
+}
+
+/// A clock that was wrong by years holds up no job for years.
+pub async fn claim_takes_what_lies_too_far_ahead(store: Arc<dyn JobStore>) {
+    let day = i64::try_from(LONGEST_WAIT.as_millis()).unwrap();
+    waiting_until(&store, 1, day).await;
+    waiting_until(&store, 2, day + 2).await;
+    let claimed = given::claim(&store, 10, 1).await;
+    assert_eq!(claimed.iter().map(|c| c.job.id).collect::<Vec<_>>(), [job_id(2)]);
+    // Its share counts them together with what is due.
+    waiting_until(&store, 3, 1).await;
+    waiting_until(&store, 4, day + 2).await;
+    let mut wish = given::wish(10, 1);
+    wish.accounts = vec![Share {
+        account: account(),
+        starts: 1,
+    }];
+    assert_eq!(store.claim(wish).await.unwrap().len(), 1);
+    // A lease that was taken in the far future holds nobody up either.
+    given::claim(&store, 10, 3 * day).await;
+    assert_eq!(given::claim(&store, 10, 1).await.len(), 4);
 }
 
 /// Nothing starves: the longest due come first, whatever their ids.

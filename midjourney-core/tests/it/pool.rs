@@ -7,17 +7,21 @@
 
 use std::{sync::Arc, time::Duration};
 
+use futures_util::{StreamExt as _, stream};
 use midjourney_core::{
     accounts::{Account, Accounts, Condition, Limits, Strategy},
+    client::MidjourneyClient as _,
+    clock::Clock as _,
     engine::{Engine, EngineConfig, Parts},
     error::ErrorKind,
     gateway::{Act, Gateway, Imagine, PromptRules},
     id::JobId,
     image::ImageStore,
     job::{
-        AccountName, Action, Failure, FailureKind, IdempotencyKey, ParentRef, RemoteStatus, Spent, Status,
+        AccountName, Action, Failure, FailureKind, IdempotencyKey, InputImage, Owner, ParentRef, PictureForm,
+        RemoteStatus, Spent, Status,
     },
-    testing::{FakeClient, SeededEntropy, SubmitOutcome, Trouble},
+    testing::{FakeClient, SeededEntropy, SubmitOutcome, Trouble, tiny_png},
 };
 
 use crate::given::World;
@@ -151,9 +155,10 @@ async fn an_account_never_runs_more_jobs_than_it_has_slots() {
     let mut most = 0;
     pool.world
         .live_until("the end of all jobs", async || {
-            let live = pool.world.jobs.live(&name).await.unwrap();
-            most = most.max(live.processing);
-            live.pending + live.processing == 0
+            let live = pool.world.jobs.live().await.unwrap();
+            most = most.max(live.get(&name).map_or(0, |live| live.running));
+            let counts = pool.world.jobs.counts().await.unwrap();
+            counts.pending + counts.processing == 0
         })
         .await;
     drop(engine);
@@ -180,6 +185,90 @@ async fn a_full_pool_says_so_and_stores_nothing() {
     assert_eq!(pool.world.jobs.counts().await.unwrap().pending, 6);
 }
 
+/// The jobs are there already: a full queue is no answer to whoever asks for them again.
+#[tokio::test]
+async fn a_request_that_comes_again_finds_its_job_in_a_full_pool() {
+    let limits = Limits {
+        slots: Some(1),
+        queue: Some(0),
+        ..Limits::default()
+    };
+    let pool = Pool::new(1, Strategy::LeastBusy, limits);
+    let gateway = pool.gateway();
+    let request = |prompt: &str| Imagine::new(prompt).with_key(IdempotencyKey::new("order-1").ok());
+    let first = gateway.imagine(request("a fox")).await.unwrap();
+    let again = gateway.imagine(request("a fox")).await.unwrap();
+    assert!(again.replayed);
+    assert_eq!(again.jobs[0].id, first.jobs[0].id);
+    let other = gateway.imagine(request("a hare")).await.unwrap_err();
+    assert_eq!(other.kind(), ErrorKind::IdempotencyMismatch);
+    let new = gateway.imagine(Imagine::new("a fox")).await.unwrap_err();
+    assert_eq!(new.kind(), ErrorKind::Unavailable);
+}
+
+/// A task that nobody has heard of is no longer drawn after the longest that drawing takes.
+#[tokio::test]
+async fn a_lost_submit_gives_its_slot_back_when_it_would_be_over() {
+    let pool = Pool::new(1, Strategy::LeastBusy, slots(1));
+    pool.clients[0].script_submits([SubmitOutcome::LostBefore]);
+    let ids = pool.accept(2).await;
+    let began = pool.world.clock.now();
+    let engine = pool.start();
+    pool.world.live_until_over(ids[1]).await;
+    drop(engine);
+    let waited = pool.world.clock.now().saturating_since(began);
+    let policy = &pool.world.policy;
+    assert!(
+        waited > policy.run_limit && waited < policy.unknown_limit,
+        "{waited:?}"
+    );
+    assert_eq!(pool.world.job(ids[0]).await.status(), Status::Processing);
+}
+
+/// Nothing was asked of the account: whoever is next asks it.
+#[tokio::test]
+async fn a_probe_that_was_never_sent_is_not_used_up() {
+    let mut pool = Pool::new(1, Strategy::LeastBusy, slots(1));
+    pool.clients[0].script_submits([refused(FailureKind::QuotaExhausted)]);
+    pool.world.policy.queue_limit = Duration::from_secs(10 * 60);
+    let ids = pool.accept(2).await;
+    let engine = pool.start();
+    pool.world.live_until_over(ids[0]).await;
+    let began = pool.world.clock.now();
+    // By the time of the probe the first that waits has waited too long.
+    pool.world.clock.advance(Duration::from_secs(11 * 60));
+    let fresh = pool.accept(1).await[0];
+    let job = pool.world.live_until_over(fresh).await;
+    drop(engine);
+    assert_eq!(pool.world.job(ids[1]).await.status(), Status::Expired);
+    assert_eq!(job.status(), Status::Completed);
+    let waited = pool.world.clock.now().saturating_since(began);
+    assert!(waited < Duration::from_secs(20 * 60), "{waited:?}");
+}
+
+#[tokio::test]
+async fn a_picture_goes_to_an_account_that_can_be_given_it() {
+    let pool = Pool::new(2, Strategy::Priority, Limits::default());
+    let mut can = pool.clients[0].capabilities();
+    can.pictures = PictureForm::Link;
+    let accounts = Accounts::new(Strategy::Priority)
+        .with(Account::new(
+            AccountName::new("links-only"),
+            Arc::new(FakeClient::new().with_capabilities(can)),
+        ))
+        .with(pool.accounts.all()[1].clone());
+    let pool = Pool { accounts, ..pool };
+    let gateway = pool.gateway();
+    let png = tiny_png(1);
+    let upload = gateway
+        .upload(Owner::local(), stream::iter([Ok(png)]).boxed())
+        .await
+        .unwrap();
+    let request = Imagine::new("a fox").with_images(vec![InputImage::Upload(upload.id)]);
+    let job = gateway.imagine(request).await.unwrap().jobs.remove(0);
+    assert_eq!(job.account, AccountName::new("account-1"));
+}
+
 #[tokio::test]
 async fn what_waits_at_an_account_without_credit_goes_to_another() {
     let pool = Pool::new(2, Strategy::RoundRobin, slots(1));
@@ -194,17 +283,26 @@ async fn what_waits_at_an_account_without_credit_goes_to_another() {
         .await;
     drop(engine);
     assert_eq!(pool.condition(0), Condition::Exhausted);
-    // The job that found it out failed, and nothing was spent on it; every other one was paid once, elsewhere.
-    let mut completed = 0;
+    // The job that found it out as well: nothing was spent on it.
+    assert_eq!(pool.paid(), [0, 20]);
     for id in &ids {
-        let job = pool.world.job(*id).await;
-        match job.status() {
-            Status::Completed => completed += 1,
-            _ => assert_eq!(job.life.failure().unwrap().kind, FailureKind::QuotaExhausted),
-        }
+        assert_eq!(pool.world.job(*id).await.status(), Status::Completed);
     }
-    assert_eq!(pool.paid(), [0, completed]);
-    assert!(completed >= 18, "{completed} of 20");
+}
+
+#[tokio::test]
+async fn what_the_only_account_refuses_for_lack_of_credit_fails_at_once() {
+    let pool = Pool::new(1, Strategy::RoundRobin, slots(1));
+    pool.clients[0].script_submits([refused(FailureKind::QuotaExhausted)]);
+    let id = pool.accept(1).await[0];
+    let engine = pool.start();
+    let job = pool.world.live_until_over(id).await;
+    drop(engine);
+    let failure = job.life.failure().unwrap();
+    assert_eq!(
+        (failure.kind, failure.spent),
+        (FailureKind::QuotaExhausted, Spent::No)
+    );
 }
 
 #[tokio::test]

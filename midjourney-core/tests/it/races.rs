@@ -19,12 +19,13 @@ use midjourney_core::{
     client::{Callback, ClientError, MidjourneyClient, ParentTask, Reconciliation, Submission},
     clock::{Clock as _, Entropy},
     engine::{Engine, EngineConfig, Parts},
-    gateway::{Gateway, PromptRules},
+    gateway::{Gateway, Imagine, PromptRules},
     id::{JobId, WorkerId},
     image::ByteStream,
     job::{
-        AccountName, Action, Capabilities, Claim, Commit, Failure, Input, JobRequest, JobStore,
-        JobStoreExt as _, Moment, RemoteImage, RemoteStatus, Resolution, Stage, Status, UpstreamId, step,
+        AccountName, Action, Capabilities, Claim, Commit, Failure, Input, InputImage, JobRequest, JobStore,
+        JobStoreExt as _, Moment, PictureForm, RemoteImage, RemoteStatus, Resolution, Stage, Status,
+        UpstreamId, step,
     },
     testing::{FakeClient, FakeClock, FaultPlan, FaultyJobStore, SeededEntropy},
 };
@@ -73,6 +74,11 @@ impl Gated {
     fn open(&self) {
         self.gate.add_permits(1);
     }
+
+    fn close(&self) {
+        self.gate.forget_permits(1);
+        self.reached.store(false, Ordering::SeqCst);
+    }
 }
 
 #[async_trait]
@@ -113,6 +119,10 @@ impl MidjourneyClient for Gated {
         self.inner.cancel(id).await
     }
 
+    async fn confirm(&self, id: &UpstreamId, submission: &Submission) -> Result<(), ClientError> {
+        self.inner.confirm(id, submission).await
+    }
+
     async fn fetch(&self, image: &RemoteImage) -> Result<ByteStream, ClientError> {
         self.pass(Call::Fetch).await;
         self.inner.fetch(image).await
@@ -149,6 +159,20 @@ async fn out(world: &World, call: Call) -> (JobId, Arc<Gated>, Engine) {
     );
     world.live_until("the call", async || client.is_reached()).await;
     (id, client, engine)
+}
+
+/// A job whose picture has to be fetched before it can be sent.
+async fn accepted_with_a_picture(world: &World) -> JobId {
+    let picture = InputImage::Url("https://cdn.example/a.png".to_owned());
+    let request = Imagine::new("a red fox").with_images(vec![picture]);
+    world.gateway().imagine(request).await.unwrap().jobs.remove(0).id
+}
+
+fn takes_bytes() -> Capabilities {
+    let mut can = FakeClient::new().capabilities();
+    can.pictures = PictureForm::Bytes;
+    can.windows = true;
+    can
 }
 
 /// Another worker takes the job, as if the lease had run out.
@@ -394,4 +418,49 @@ async fn an_engine_without_workers_or_leases_works_all_the_same() {
     let engine = world.gateway().start_engine(EngineConfig::new(0, Duration::ZERO));
     assert_eq!(world.live_until_over(id).await.status(), Status::Completed);
     drop(engine);
+}
+
+/// A slow picture is no reason to be unsure whether anything was sent.
+#[tokio::test]
+async fn a_restart_while_a_picture_is_fetched_leaves_the_job_in_the_queue() {
+    let world = World::new(FakeClient::new().with_capabilities(takes_bytes()));
+    let id = accepted_with_a_picture(&world).await;
+    let client = Gated::new(Arc::clone(&world.client), Call::Fetch);
+    let run = |client| start(&world, Arc::clone(&world.jobs), client, EngineConfig::default());
+    let engine = run(Arc::clone(&client));
+    world.live_until("the fetch", async || client.is_reached()).await;
+    drop(engine);
+    assert_eq!(world.job(id).await.status(), Status::Pending);
+    client.open();
+    let engine = run(client);
+    assert_eq!(world.live_until_over(id).await.status(), Status::Completed);
+    drop(engine);
+    assert_eq!(world.client.paid(), 1);
+}
+
+#[tokio::test]
+async fn a_window_of_a_job_that_was_cancelled_meanwhile_is_not_answered() {
+    let world = World::new(FakeClient::new().with_capabilities(takes_bytes()));
+    world.client.script_statuses([Ok(RemoteStatus::AwaitingInput)]);
+    let id = accepted_with_a_picture(&world).await;
+    let client = Gated::new(Arc::clone(&world.client), Call::Fetch);
+    client.open();
+    let engine = start(
+        &world,
+        Arc::clone(&world.jobs),
+        Arc::clone(&client),
+        EngineConfig::default(),
+    );
+    world
+        .live_until("the submit", async || world.client.paid() == 1)
+        .await;
+    client.close();
+    // The picture is fetched once more, for the answer.
+    world.live_until("the fetch", async || client.is_reached()).await;
+    take_step(&world, id, Input::CancelRequested).await;
+    client.open();
+    let job = world.live_until_over(id).await;
+    drop(engine);
+    assert_eq!(job.status(), Status::Cancelled);
+    assert_eq!(world.client.confirmed(), 0);
 }

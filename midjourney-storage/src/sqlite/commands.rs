@@ -7,16 +7,18 @@ use midjourney_core::{
     id::BatchId,
     image::{Image, Upload},
     job::{
-        Commit, IdempotencyKey, Insertion, Job, Lease, LeaseEnd, NewJobs, RequestDigest, Status, StoreError,
+        Commit, IdempotencyKey, Insertion, Job, LONGEST_WAIT, Lease, LeaseEnd, NewJobs, RequestDigest,
+        Status, StoreError,
     },
 };
 use rusqlite::{Connection, OptionalExtension as _, params};
 
 use super::{
     error::{failed, is_constraint},
-    queries::{CLAIMABLE, LIVING},
+    queries::{self, CLAIMABLE, Earlier, LIVING},
     rows::{RawJob, count, int, kind_code, status_code},
     stored::{self, EventBody},
+    tallies::Place,
     writer::{Command, Refusal, Tx},
 };
 
@@ -38,8 +40,7 @@ pub(super) struct Insert {
 /// What came of it; the jobs are put together by the caller.
 pub(super) enum Inserted {
     Created,
-    Replayed(Vec<RawJob>),
-    Mismatch,
+    Earlier(Earlier),
 }
 
 impl Insert {
@@ -59,34 +60,8 @@ impl Insert {
     pub(super) fn answer(self, inserted: Inserted) -> Result<Insertion, StoreError> {
         Ok(match inserted {
             Inserted::Created => Insertion::Created(self.jobs.into_jobs()),
-            Inserted::Replayed(jobs) => {
-                Insertion::Replayed(jobs.into_iter().map(RawJob::decode).collect::<Result<_, _>>()?)
-            }
-            Inserted::Mismatch => Insertion::Mismatch,
+            Inserted::Earlier(earlier) => earlier.answer()?,
         })
-    }
-
-    /// What an earlier request under the same key has made; `None` where there was none.
-    fn earlier(&self, db: &Connection) -> Result<Option<Inserted>, Refusal> {
-        let Some(key) = &self.jobs.idempotency_key else {
-            return Ok(None);
-        };
-        let mut earlier = db.prepare_cached(
-            "SELECT digest, id, version, sequence, owner, account, batch, created_at, updated_at, request, life FROM jobs
-             WHERE owner = ?1 AND idempotency_key = ?2 ORDER BY ordinal",
-        )?;
-        let mut found = earlier.query(params![self.jobs.owner.as_str(), key.as_str()])?;
-        let mut jobs = Vec::new();
-        while let Some(row) = found.next()? {
-            if jobs.is_empty() {
-                let digest: [u8; 32] = row.get(0)?;
-                if self.digest != Some(RequestDigest::from_bytes(digest)) {
-                    return Ok(Some(Inserted::Mismatch));
-                }
-            }
-            jobs.push(RawJob::read(row, 1)?);
-        }
-        Ok((!jobs.is_empty()).then_some(Inserted::Replayed(jobs)))
     }
 }
 
@@ -99,10 +74,12 @@ impl Command for Insert {
     }
 
     fn run(&self, tx: &mut Tx<'_>) -> Result<Inserted, Refusal> {
-        if let Some(earlier) = self.earlier(tx.db)? {
-            return Ok(earlier);
-        }
         let common = &self.jobs;
+        if let (Some(key), Some(digest)) = (&common.idempotency_key, self.digest)
+            && let Some(earlier) = queries::earlier(tx.db, &common.owner, key, digest)?
+        {
+            return Ok(Inserted::Earlier(earlier));
+        }
         let now = common.now.as_millis();
         let key = common.idempotency_key.as_ref().map(IdempotencyKey::as_str);
         let digest = self.digest.as_ref().map(RequestDigest::as_bytes);
@@ -133,7 +110,12 @@ impl Command for Insert {
                 other => other?,
             };
         }
-        tx.count(Status::Pending, count(common.jobs.len()));
+        let place = Place {
+            account: &common.account,
+            status: Status::Pending,
+            holds_slot: false,
+        };
+        tx.count(place, count(common.jobs.len()));
         tx.changed();
         Ok(Inserted::Created)
     }
@@ -154,6 +136,7 @@ impl Command for Claim {
         let claim = &self.0;
         let now = claim.now.as_millis();
         let until = claim.now.saturating_add(claim.lease).as_millis();
+        let stray = claim.now.saturating_add(LONGEST_WAIT).as_millis();
         // Two walks of the index per account, merged here: together they read at most twice `limit` rows of each.
         let mut candidates = Vec::new();
         let mut due = tx.db.prepare_cached(CLAIMABLE)?;
@@ -164,7 +147,13 @@ impl Command for Claim {
                 } else {
                     claim.limit
                 };
-                let wanted = params![share.account.as_str(), status_code(status), now, count(most)];
+                let wanted = params![
+                    share.account.as_str(),
+                    status_code(status),
+                    now,
+                    stray,
+                    count(most)
+                ];
                 let found = due.query_map(wanted, |row| {
                     Ok((
                         row.get::<_, i64>(0)?,
@@ -233,6 +222,7 @@ struct Present {
     epoch: u64,
     leased_until: Option<i64>,
     status: i64,
+    holds_slot: bool,
     version: u64,
     job: RawJob,
 }
@@ -255,7 +245,7 @@ impl Change {
 
     fn present(&self, db: &Connection) -> rusqlite::Result<Option<Present>> {
         db.prepare_cached(
-            "SELECT row, lease_epoch, lease_until, status,
+            "SELECT row, lease_epoch, lease_until, status, holds_slot,
                     id, version, sequence, owner, account, batch, created_at, updated_at, request, life
              FROM jobs WHERE id = ?1",
         )?
@@ -265,8 +255,9 @@ impl Change {
                 epoch: row.get(1)?,
                 leased_until: row.get(2)?,
                 status: row.get(3)?,
-                version: row.get(5)?,
-                job: RawJob::read(row, 4)?,
+                holds_slot: row.get(4)?,
+                version: row.get(6)?,
+                job: RawJob::read(row, 5)?,
             })
         })
         .optional()
@@ -302,10 +293,15 @@ impl Command for Change {
     }
 
     fn run(&self, tx: &mut Tx<'_>) -> Result<Job, Refusal> {
-        let (present, before) = self.checked(tx.db)?;
+        let (present, status) = self.checked(tx.db)?;
         let commit = &self.commit;
         // Before anything is written: a row that cannot be read is not changed either.
         let mut job = present.job.decode_with(commit.life.clone())?;
+        let before = Place {
+            account: &job.account.clone(),
+            status,
+            holds_slot: present.holds_slot,
+        };
         job.version = job.version.saturating_add(1);
         job.updated = commit.now;
         if let Some(account) = &commit.account {
@@ -322,13 +318,14 @@ impl Command for Change {
         let wake = due.map(|due| leased_until.map_or(due, |until| until.max(due)));
         tx.db
             .prepare_cached(
-                "UPDATE jobs SET status = ?2, due = ?3, wake_at = ?4, lease_until = ?5, version = ?6,
-                                 sequence = ?7, updated_at = ?8, life = ?9, account = ?10
+                "UPDATE jobs SET status = ?2, holds_slot = ?3, due = ?4, wake_at = ?5, lease_until = ?6, version = ?7,
+                                 sequence = ?8, updated_at = ?9, life = ?10, account = ?11
                  WHERE row = ?1",
             )?
             .execute(params![
                 present.row,
                 status_code(job.status()),
+                job.life.state.holds_slot(),
                 due,
                 wake,
                 leased_until,
@@ -352,7 +349,7 @@ impl Command for Change {
             put_image(tx.db, image)?;
         }
         tx.count(before, -1);
-        tx.count(job.status(), 1);
+        tx.count(Place::of(&job), 1);
         tx.changed();
         Ok(job)
     }

@@ -110,7 +110,7 @@ fn probe(path: &Path) -> Result<(), StoreError> {
         "SELECT max(row) FROM jobs",
         "SELECT max(position) FROM events",
         "SELECT max(row) FROM images",
-        "SELECT sum(jobs) FROM job_counts",
+        "SELECT sum(number) FROM tallies",
     ] {
         db.query_row(query, [], |_| Ok(())).map_err(sql)?;
     }

@@ -4,27 +4,74 @@ mod lists;
 
 use midjourney_core::{
     id::{ImageId, JobId, UploadId},
-    job::{AccountName, Counts, ImageQuery, Live, Owner, Position, Share, Status},
+    job::{IdempotencyKey, ImageQuery, Insertion, Owner, Position, RequestDigest, Share, Status, StoreError},
 };
 use rusqlite::{Connection, OptionalExtension as _, params};
 
 use self::lists::END;
 pub(super) use self::lists::jobs;
-use super::rows::{
-    EVENT, FIRST_EVENT, IMAGE, JOB, RawEvent, RawImage, RawJob, RawUpload, UPLOAD, count, int, status_code,
+use super::{
+    rows::{
+        EVENT, FIRST_EVENT, IMAGE, JOB, RawEvent, RawImage, RawJob, RawUpload, UPLOAD, count, int,
+        status_code,
+    },
+    tallies,
 };
 
-/// What is due on one account, the longest due first.
+/// What is due on one account, the longest due first, and what a wrong clock has put far ahead.
 pub(super) const CLAIMABLE: &str = "SELECT wake_at, id, row FROM jobs
-     WHERE account = ?1 AND status = ?2 AND wake_at <= ?3 ORDER BY wake_at, id LIMIT ?4";
+     WHERE account = ?1 AND status = ?2 AND wake_at <= ?3
+     UNION ALL
+     SELECT wake_at, id, row FROM jobs WHERE account = ?1 AND status = ?2 AND wake_at > ?4
+     ORDER BY wake_at, id LIMIT ?5";
 
 const NEXT_DUE: &str =
     "SELECT min(wake_at) FROM jobs WHERE account = ?1 AND status = ?2 AND wake_at IS NOT NULL";
 
-const LIVE: &str = "SELECT count(*) FROM jobs WHERE account = ?1 AND status = ?2 AND wake_at IS NOT NULL";
-
 /// The statuses of jobs that are not over.
 pub(super) const LIVING: [Status; 2] = [Status::Pending, Status::Processing];
+
+/// What an earlier request under a key has made.
+#[derive(Debug)]
+pub(super) enum Earlier {
+    /// These jobs, by the same request.
+    Same(Vec<RawJob>),
+    /// Something else.
+    Other,
+}
+
+impl Earlier {
+    /// The answer to whoever uses the key again.
+    pub(super) fn answer(self) -> Result<Insertion, StoreError> {
+        Ok(match self {
+            Self::Same(jobs) => {
+                Insertion::Replayed(jobs.into_iter().map(RawJob::decode).collect::<Result<_, _>>()?)
+            }
+            Self::Other => Insertion::Mismatch,
+        })
+    }
+}
+
+/// What was made under `key`; `None` where it is free.
+pub(super) fn earlier(
+    db: &Connection,
+    owner: &Owner,
+    key: &IdempotencyKey,
+    digest: RequestDigest,
+) -> rusqlite::Result<Option<Earlier>> {
+    let mut earlier = db.prepare_cached(&format!(
+        "SELECT digest, {JOB} FROM jobs WHERE owner = ?1 AND idempotency_key = ?2 ORDER BY ordinal"
+    ))?;
+    let mut found = earlier.query(params![owner.as_str(), key.as_str()])?;
+    let mut jobs = Vec::new();
+    while let Some(row) = found.next()? {
+        if jobs.is_empty() && RequestDigest::from_bytes(row.get(0)?) != digest {
+            return Ok(Some(Earlier::Other));
+        }
+        jobs.push(RawJob::read(row, 1)?);
+    }
+    Ok((!jobs.is_empty()).then_some(Earlier::Same(jobs)))
+}
 
 pub(super) fn job(db: &Connection, id: JobId) -> rusqlite::Result<Option<RawJob>> {
     db.prepare_cached(&format!("SELECT {JOB} FROM jobs WHERE id = ?1"))?
@@ -49,15 +96,6 @@ pub(super) fn next_due(db: &Connection, shares: &[Share]) -> rusqlite::Result<Op
         }
     }
     Ok(next)
-}
-
-pub(super) fn live(db: &Connection, account: &AccountName) -> rusqlite::Result<Live> {
-    let mut number = db.prepare_cached(LIVE)?;
-    let mut of = |status| number.query_row(params![account.as_str(), status_code(status)], |row| row.get(0));
-    Ok(Live {
-        pending: of(Status::Pending)?,
-        processing: of(Status::Processing)?,
-    })
 }
 
 pub(super) fn history(
@@ -93,11 +131,6 @@ fn events_sql() -> String {
          SELECT {EVENT} FROM events WHERE position > ?1
          ORDER BY position LIMIT ?2"
     )
-}
-
-pub(super) fn head(db: &Connection) -> rusqlite::Result<u64> {
-    db.prepare_cached("SELECT position FROM newest_event")?
-        .query_row([], |row| row.get(0))
 }
 
 pub(super) fn image(db: &Connection, id: ImageId) -> rusqlite::Result<Option<RawImage>> {
@@ -146,22 +179,6 @@ pub(super) fn images(db: &Connection, query: &ImageQuery, limit: usize) -> rusql
     }
 }
 
-pub(super) fn counts(db: &Connection) -> rusqlite::Result<Counts> {
-    let mut counts = Counts::default();
-    let mut statement = db.prepare_cached("SELECT status, jobs FROM job_counts")?;
-    let mut rows = statement.query([])?;
-    while let Some(row) = rows.next()? {
-        let (code, jobs): (i64, u64) = (row.get(0)?, row.get(1)?);
-        if let Some(status) = Status::ALL
-            .into_iter()
-            .find(|status| status_code(*status) == code)
-        {
-            *counts.of(status) = jobs;
-        }
-    }
-    Ok(counts)
-}
-
 /// Everything that is wrong with the file, in words; empty where nothing is.
 pub(super) fn integrity(db: &Connection) -> rusqlite::Result<Vec<String>> {
     let mut wrong: Vec<String> = db
@@ -178,14 +195,8 @@ pub(super) fn integrity(db: &Connection) -> rusqlite::Result<Vec<String>> {
             id.unwrap_or_default()
         ));
     }
-    let miscounted: i64 = db.query_row(
-        "SELECT count(*) FROM job_counts AS c
-         WHERE jobs <> (SELECT count(*) FROM jobs WHERE status = c.status)",
-        [],
-        |row| row.get(0),
-    )?;
-    if miscounted > 0 {
-        wrong.push("job_counts does not match the jobs".to_owned());
+    if tallies::are_wrong(db)? {
+        wrong.push("tallies do not match the jobs".to_owned());
     }
     Ok(wrong)
 }

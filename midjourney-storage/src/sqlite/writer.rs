@@ -16,14 +16,14 @@ use std::{
 
 use midjourney_core::{
     error::{Applied, Retry},
-    job::{Status, StoreError},
+    job::StoreError,
 };
 use rusqlite::Connection;
 use tokio::sync::{oneshot, watch};
 
 use super::{
     error::{Shared, again, classify, failed, is_busy, is_io, is_sync},
-    rows::status_code,
+    tallies::{self, Place},
 };
 
 /// SQLite has no notification across processes, so the thread looks this often, at the cost of one read of shared
@@ -57,7 +57,7 @@ pub(super) fn begin(db: &Connection, limit: Duration) -> rusqlite::Result<()> {
 /// An open write transaction, and what must be done at its end.
 pub(super) struct Tx<'a> {
     pub(super) db: &'a Connection,
-    counts: [i64; Status::ALL.len()],
+    tallies: tallies::Changes,
     /// The position of the newest event, once one was added.
     position: Option<i64>,
     changed: bool,
@@ -69,10 +69,7 @@ impl Tx<'_> {
     pub(super) fn next_position(&mut self) -> rusqlite::Result<i64> {
         let last = match self.position {
             Some(last) => last,
-            None => self
-                .db
-                .prepare_cached("SELECT position FROM newest_event")?
-                .query_row([], |row| row.get(0))?,
+            None => tallies::position(self.db)?,
         };
         let next = last.saturating_add(1);
         self.position = Some(next);
@@ -84,29 +81,16 @@ impl Tx<'_> {
         self.changed = true;
     }
 
-    /// Notes that there are `by` more jobs of `status`.
-    pub(super) fn count(&mut self, status: Status, by: i64) {
-        for (candidate, count) in Status::ALL.into_iter().zip(&mut self.counts) {
-            if candidate == status {
-                *count = count.saturating_add(by);
-            }
-        }
+    /// Notes that `by` more jobs are at `place`.
+    pub(super) fn count(&mut self, place: Place<'_>, by: i64) {
+        self.tallies.count(place, by);
     }
 
     fn finish(&self) -> rusqlite::Result<()> {
         if let Some(position) = self.position {
-            self.db
-                .prepare_cached("UPDATE newest_event SET position = ?1")?
-                .execute([position])?;
+            tallies::set_position(self.db, position)?;
         }
-        for (status, by) in Status::ALL.into_iter().zip(self.counts) {
-            if by != 0 {
-                self.db
-                    .prepare_cached("UPDATE job_counts SET jobs = jobs + ?2 WHERE status = ?1")?
-                    .execute([status_code(status), by])?;
-            }
-        }
-        Ok(())
+        self.tallies.write(self.db)
     }
 }
 
@@ -367,7 +351,7 @@ impl Worker {
         let news = self.others_committed().map_err(Fault::Run)?;
         let mut tx = Tx {
             db: &self.db,
-            counts: [0; Status::ALL.len()],
+            tallies: tallies::Changes::default(),
             position: None,
             changed: false,
         };

@@ -210,7 +210,7 @@ async fn an_integrity_check_finds_what_was_changed_behind_our_back() {
     let wrong = open(&file(&folder)).await.integrity_check().await.unwrap();
     assert_eq!(wrong.len(), 2, "{wrong:?}");
     assert!(wrong[0].contains("events, row 99"), "{wrong:?}");
-    assert!(wrong[1].contains("job_counts"), "{wrong:?}");
+    assert!(wrong[1].contains("tallies"), "{wrong:?}");
 }
 
 #[tokio::test]

@@ -10,8 +10,9 @@ use midjourney_core::{
     id::{ImageId, JobId, UploadId},
     image::{Image, Upload},
     job::{
-        AccountName, Changes, Claim, Claimed, Commit, Counts, Event, ImageQuery, Insertion, Job, JobQuery,
-        JobStore, Lease, LeaseEnd, Live, NewJobs, Owner, Position, Share, StoreError,
+        AccountName, Changes, Claim, Claimed, Commit, Counts, Event, IdempotencyKey, ImageQuery, Insertion,
+        Job, JobQuery, JobStore, Lease, LeaseEnd, Live, NewJobs, Owner, Position, RequestDigest, Share,
+        StoreError,
     },
     memory::MemoryJobStore,
     page::Page,
@@ -28,6 +29,7 @@ enum Fault {
     ClaimsOverTheLimit,
     ClaimsTwice,
     CommitsWhatIsUnknown,
+    CountsSlotsOfAll,
     CountsWrong,
     DropsAnEvent,
     DropsProgress,
@@ -57,7 +59,9 @@ enum Fault {
     KeepReleases,
     KeepsAccounts,
     KeepsImagesOfRefused,
+    KeysLookFree,
     KeysOfAllOwners,
+    LeavesStrays,
     LeaselessCommitTakesLease,
     ListsBackwards,
     ListsByOffset,
@@ -202,6 +206,18 @@ impl JobStore for Broken {
         })
     }
 
+    async fn earlier(
+        &self,
+        owner: &Owner,
+        key: &IdempotencyKey,
+        digest: RequestDigest,
+    ) -> Result<Option<Insertion>, StoreError> {
+        if self.has(Fault::KeysLookFree) {
+            return Ok(None);
+        }
+        self.inner.earlier(owner, key, digest).await
+    }
+
     async fn load(&self, id: JobId) -> Result<Option<Job>, StoreError> {
         let job = self.inner.load(id).await?;
         if job.is_none() && self.has(Fault::LoadsAnybody) {
@@ -272,6 +288,9 @@ impl JobStore for Broken {
                 _ => {}
             }
         }
+        if self.has(Fault::LeavesStrays) {
+            claimed.retain(|claimed| claimed.job.life.due <= Some(now));
+        }
         if self.has(Fault::NeverReclaims) {
             let mut seen = self.seen();
             claimed.retain(|claimed| seen.claimed.insert(claimed.job.id));
@@ -296,11 +315,15 @@ impl JobStore for Broken {
         }
     }
 
-    async fn live(&self, account: &AccountName) -> Result<Live, StoreError> {
-        if self.has(Fault::IgnoresStarts) {
-            return Ok(Live::default());
+    async fn live(&self) -> Result<BTreeMap<AccountName, Live>, StoreError> {
+        let mut live = self.inner.live().await?;
+        if self.has(Fault::CountsSlotsOfAll) {
+            let under_way = self.inner.counts().await?.processing;
+            for live in live.values_mut() {
+                live.running = under_way;
+            }
         }
-        self.inner.live(account).await
+        Ok(live)
     }
 
     async fn next_due(&self, accounts: &[Share]) -> Result<Option<Timestamp>, StoreError> {
@@ -500,6 +523,7 @@ super::bites! {
     claims_over_the_limit: ClaimsOverTheLimit => [claim_respects_its_limit],
     claims_twice: ClaimsTwice => [claim_is_exclusive],
     commits_of_unknown_jobs: CommitsWhatIsUnknown => [commit_of_an_unknown_job_is_refused],
+    slots_of_all: CountsSlotsOfAll => [live_counts_what_waits_and_what_runs],
     wrong_counts: CountsWrong => [counts_follow_the_jobs],
     a_dropped_event: DropsAnEvent => [history_is_in_order_without_gaps],
     dropped_progress: DropsProgress => [commit_counts_version_and_sequence, changes_rise_after_a_commit],
@@ -532,10 +556,7 @@ super::bites! {
         list_filters_by_owner_status_and_batch,
         list_filters_and_pages_together
     ],
-    ignored_starts: IgnoresStarts => [
-        claim_starts_no_more_than_its_share,
-        live_counts_what_is_not_over
-    ],
+    ignored_starts: IgnoresStarts => [claim_starts_no_more_than_its_share],
     ignored_version: IgnoresVersion => [
         commit_on_an_old_version_is_refused,
         commit_race_has_one_winner,
@@ -547,6 +568,8 @@ super::bites! {
     keep_that_releases: KeepReleases => [a_kept_lease_still_holds_after_a_commit],
     images_of_refused_commits: KeepsImagesOfRefused => [images_of_a_refused_commit_are_not_kept],
     keys_of_all_owners: KeysOfAllOwners => [insert_takes_a_key_per_owner],
+    keys_that_look_free: KeysLookFree => [earlier_answers_as_insert_would],
+    strays_left_alone: LeavesStrays => [claim_takes_what_lies_too_far_ahead],
     a_commit_that_takes_the_lease: LeaselessCommitTakesLease => [commit_without_a_lease_outdates_the_holder],
     list_backwards: ListsBackwards => [list_is_newest_first],
     list_by_offset: ListsByOffset => [list_pages_stay_stable_under_inserts],

@@ -12,6 +12,8 @@ CREATE TABLE jobs (
     account         TEXT    NOT NULL,
     batch           BLOB             CHECK (batch IS NULL OR length(batch) = 16),
     status          INTEGER NOT NULL CHECK (status BETWEEN 0 AND 5),
+    -- Whether it takes up one of its account's slots.
+    holds_slot      INTEGER NOT NULL DEFAULT 0,
     -- When somebody should look at it next, by its life alone.
     due             INTEGER,
     -- The same, but not before its lease has run out: what a claim looks for.
@@ -39,12 +41,17 @@ CREATE INDEX jobs_by_batch ON jobs (batch, id) WHERE batch IS NOT NULL;
 CREATE INDEX jobs_by_wake ON jobs (account, status, wake_at, id) WHERE wake_at IS NOT NULL;
 CREATE UNIQUE INDEX jobs_by_key ON jobs (owner, idempotency_key, ordinal) WHERE idempotency_key IS NOT NULL;
 
--- Kept by the writer in the transaction of each change: counting a million rows costs fifty pages of them.
-CREATE TABLE job_counts (
-    status INTEGER PRIMARY KEY,
-    jobs   INTEGER NOT NULL
-) STRICT;
-INSERT INTO job_counts (status, jobs) VALUES (0, 0), (1, 0), (2, 0), (3, 0), (4, 0), (5, 0);
+-- Numbers that the writer keeps in the transaction of each change, since counting a million rows costs fifty pages of
+-- them. They share one page, which every commit writes: the position of the newest event ('position'), so that none is
+-- ever given twice, even after the newest events were removed; how many jobs there are of a status ('status'); how many
+-- of an account wait ('pending') and how many hold one of its slots ('running').
+CREATE TABLE tallies (
+    what   TEXT    NOT NULL,
+    name   TEXT    NOT NULL,
+    number INTEGER NOT NULL,
+    PRIMARY KEY (what, name)
+) STRICT, WITHOUT ROWID;
+INSERT INTO tallies (what, name, number) VALUES ('position', '', 0);
 
 -- What happened to jobs after they were accepted.
 CREATE TABLE events (
@@ -56,12 +63,6 @@ CREATE TABLE events (
     body     TEXT    NOT NULL,
     UNIQUE (job, sequence)
 ) STRICT;
-
--- The newest position, kept by the writer, so that none is ever given twice, even after the newest events were removed.
-CREATE TABLE newest_event (
-    position INTEGER NOT NULL
-) STRICT;
-INSERT INTO newest_event (position) VALUES (0);
 
 CREATE TABLE images (
     row        INTEGER PRIMARY KEY,

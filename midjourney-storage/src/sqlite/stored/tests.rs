@@ -71,7 +71,7 @@ fn lives() -> Vec<Life> {
     let states = vec![
         JobState::Queued,
         JobState::Submitting { nonce: nonce.clone() },
-        JobState::SubmitUnknown { nonce },
+        JobState::SubmitUnknown { nonce, over: false },
         submitted(Phase::Waiting, None, 0),
         submitted(Phase::Running, Some(31), 2),
         submitted(Phase::AwaitingInput, Some(100), 0),
