@@ -12,6 +12,7 @@ use std::{
 use async_trait::async_trait;
 use midjourney_core::{
     accounts::Accounts,
+    budget::{Purse, Spending},
     client::simulator::{Simulator, SimulatorOptions},
     clock::{Clock, OsEntropy, SystemClock, Timestamp},
     engine::{EngineConfig, Parts},
@@ -127,6 +128,10 @@ impl<S: JobStore> JobStore for Journaled<S> {
 
     async fn images(&self, query: &ImageQuery) -> Result<Page<Image>, StoreError> {
         self.store.images(query).await
+    }
+
+    async fn spent(&self, purses: &[Purse], now: Timestamp) -> Result<Vec<Spending>, StoreError> {
+        self.store.spent(purses, now).await
     }
 
     async fn counts(&self) -> Result<Counts, StoreError> {

@@ -8,8 +8,9 @@ mod choose;
 mod health;
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, VecDeque},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
 use tracing::{info, warn};
@@ -17,9 +18,11 @@ use tracing::{info, warn};
 use self::choose::Candidate;
 pub use self::health::{Condition, Health, Signal};
 use crate::{
+    budget::{Budget, Credits, Prices},
     client::MidjourneyClient,
     clock::Timestamp,
     job::{AccountName, InputImage, JobRequest, Live, PictureForm},
+    prompt::{self, Speed},
 };
 
 /// How a pool shares out new jobs.
@@ -48,6 +51,8 @@ pub struct Limits {
     pub slots: Option<u32>,
     /// How many may wait behind those; `None` is any number.
     pub queue: Option<u32>,
+    /// How many may be started within a minute, by one process; `None` is any number.
+    pub per_minute: Option<u32>,
     /// Its share under [`Strategy::Weighted`], at least 1.
     pub weight: u32,
     /// Its rank under [`Strategy::Priority`]; the lowest first.
@@ -59,9 +64,40 @@ impl Default for Limits {
         Self {
             slots: None,
             queue: None,
+            per_minute: None,
             weight: 1,
             priority: 0,
         }
+    }
+}
+
+/// How fast an account can draw.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Modes {
+    /// The modes it has; prompts that ask for another are not its own. Those that ask for none always are.
+    pub speeds: Vec<Speed>,
+    /// Whether jobs are drawn in relax mode while there is no credit for another.
+    pub fall_back: bool,
+}
+
+impl Modes {
+    /// These modes, falling back to relax mode or not.
+    pub const fn new(speeds: Vec<Speed>, fall_back: bool) -> Self {
+        Self { speeds, fall_back }
+    }
+
+    /// Whether a prompt is drawn in a mode that it has.
+    pub fn has(&self, prompt: &str) -> bool {
+        self.speeds.len() == Speed::ALL.len()
+            || prompt::speed(prompt).is_none_or(|speed| self.speeds.contains(&speed))
+    }
+}
+
+impl Default for Modes {
+    /// Every mode, and no way back.
+    fn default() -> Self {
+        Self::new(Speed::ALL.to_vec(), false)
     }
 }
 
@@ -75,6 +111,12 @@ pub struct Account {
     pub client: Arc<dyn MidjourneyClient>,
     /// What it may be given.
     pub limits: Limits,
+    /// What it charges.
+    pub prices: Prices,
+    /// What may be spent on it.
+    pub budget: Budget,
+    /// How fast it can draw.
+    pub modes: Modes,
 }
 
 impl Account {
@@ -84,7 +126,31 @@ impl Account {
             name,
             client,
             limits: Limits::default(),
+            prices: Prices::default(),
+            budget: Budget::default(),
+            modes: Modes::default(),
         }
+    }
+
+    /// The same account with these modes.
+    pub fn with_modes(mut self, modes: Modes) -> Self {
+        self.modes = modes;
+        self
+    }
+
+    /// The same account at these prices and within this budget.
+    pub fn with_prices(mut self, prices: Prices, budget: Budget) -> Self {
+        self.prices = prices;
+        self.budget = budget;
+        self
+    }
+
+    /// What `request` costs here, by estimate.
+    pub fn cost(&self, request: &JobRequest) -> Credits {
+        if self.prices == Prices::default() {
+            return Credits::ZERO;
+        }
+        self.prices.of(request.action, prompt::speed(&request.prompt))
     }
 
     /// Whether it takes `request`, which starts from no job of ours; `links` tells whether our files have links. Free.
@@ -95,11 +161,12 @@ impl Account {
         };
         request.images.iter().all(|picture| fits(can.pictures, picture))
             && request.mask.iter().all(|mask| fits(can.mask, mask))
+            && self.modes.has(&request.prompt)
             && self.client.check(request, None).is_ok()
     }
 
     /// The same account within `limits`.
-    pub const fn with_limits(mut self, limits: Limits) -> Self {
+    pub fn with_limits(mut self, limits: Limits) -> Self {
         self.limits = limits;
         self
     }
@@ -120,7 +187,14 @@ struct Learned {
     turn: u64,
     /// Workers that are about to start a job of an account.
     starting: HashMap<AccountName, usize>,
+    /// When the last jobs of an account were started, for a minute.
+    started: HashMap<AccountName, VecDeque<Timestamp>>,
+    /// Accounts that draw in relax mode, and until when.
+    relaxed: HashMap<AccountName, Timestamp>,
 }
+
+/// What [`Limits::per_minute`] counts in.
+const MINUTE: Duration = Duration::from_secs(60);
 
 /// A job that is about to be started; over when dropped.
 #[derive(Debug)]
@@ -232,7 +306,7 @@ impl Accounts {
         let candidates: Vec<_> = able
             .iter()
             .map(|account| Candidate {
-                open: learned.waits_until(&account.name, now).is_none(),
+                open: learned.waits_until(account, now).is_none(),
                 jobs: jobs(account),
                 slots: account.limits.slots.unwrap_or(u32::MAX),
                 queue: account.limits.queue.unwrap_or(u32::MAX),
@@ -255,14 +329,14 @@ impl Accounts {
     /// health allows none.
     pub fn starts(&self, account: &Account, busy: usize, now: Timestamp) -> Result<usize, Timestamp> {
         let learned = lock(&self.learned);
-        if let Some(until) = learned.waits_until(&account.name, now) {
+        if let Some(until) = learned.waits_until(account, now) {
             return Err(until);
         }
         let slots = account
             .limits
             .slots
             .map_or(usize::MAX, |slots| usize::try_from(slots).unwrap_or(usize::MAX));
-        let free = slots.saturating_sub(busy);
+        let free = slots.saturating_sub(busy).min(learned.room(account, now));
         let probing = learned.condition(&account.name) != Condition::Ok;
         let starting = learned.starting.get(&account.name).copied().unwrap_or(0);
         Ok(if probing {
@@ -298,13 +372,41 @@ impl Accounts {
 
     /// When an account takes new work again; `None` where it takes some now.
     pub fn waits_until(&self, name: &AccountName, now: Timestamp) -> Option<Timestamp> {
-        lock(&self.learned).waits_until(name, now)
+        lock(&self.learned).waits_until(self.get(name)?, now)
+    }
+
+    /// Notes that an account has no credit for the speed that was asked for; whether it goes on in relax mode.
+    pub fn slow_down(&self, name: &AccountName, now: Timestamp) -> bool {
+        let falls_back =
+            |account: &Account| account.modes.fall_back && account.modes.speeds.contains(&Speed::Relax);
+        if !self.get(name).is_some_and(falls_back) {
+            return false;
+        }
+        let until = now.saturating_add(health::PROBE_STUCK);
+        if lock(&self.learned).relaxed.insert(name.clone(), until).is_none() {
+            warn!(account = %name, "no credit for fast mode; drawing in relax mode");
+        }
+        true
+    }
+
+    /// Whether an account draws in relax mode at the moment, whatever prompts ask for.
+    pub fn is_relaxed(&self, name: &AccountName, now: Timestamp) -> bool {
+        let learned = lock(&self.learned);
+        learned.relaxed.get(name).is_some_and(|until| now < *until)
     }
 
     /// Notes that a job of `name` is about to be started.
     pub fn starting(&self, name: &AccountName, now: Timestamp) -> Starting {
         let mut learned = lock(&self.learned);
         *learned.starting.entry(name.clone()).or_default() += 1;
+        if self
+            .get(name)
+            .is_some_and(|account| account.limits.per_minute.is_some())
+        {
+            let started = learned.started.entry(name.clone()).or_default();
+            started.retain(|at| now.saturating_since(*at) < MINUTE);
+            started.push_back(now);
+        }
         let probe = learned.health.get_mut(name).map(|health| {
             let without = *health;
             *health = health.probing(now);
@@ -343,11 +445,32 @@ impl Accounts {
 }
 
 impl Learned {
+    /// How many more jobs of `account` may be started in the minute that ends at `now`.
+    fn room(&self, account: &Account, now: Timestamp) -> usize {
+        let Some(most) = account.limits.per_minute else {
+            return usize::MAX;
+        };
+        let started = self.started.get(&account.name).into_iter().flatten();
+        let lately = started.filter(|at| now.saturating_since(**at) < MINUTE).count();
+        usize::try_from(most).unwrap_or(usize::MAX).saturating_sub(lately)
+    }
+
     fn condition(&self, name: &AccountName) -> Condition {
         self.health.get(name).map_or(Condition::Ok, Health::condition)
     }
 
-    fn waits_until(&self, name: &AccountName, now: Timestamp) -> Option<Timestamp> {
-        self.health.get(name).and_then(|health| health.waits_until(now))
+    /// Its health may allow no new work before then, or its rate.
+    fn waits_until(&self, account: &Account, now: Timestamp) -> Option<Timestamp> {
+        let health = self.health.get(&account.name);
+        let health = health.and_then(|health| health.waits_until(now));
+        let rate = (self.room(account, now) == 0)
+            .then(|| {
+                let most = usize::try_from(account.limits.per_minute?).ok()?;
+                let started = self.started.get(&account.name)?;
+                let first = started.len().checked_sub(most)?;
+                Some(started.get(first)?.saturating_add(MINUTE))
+            })
+            .flatten();
+        health.max(rate)
     }
 }

@@ -57,8 +57,8 @@ pub use decode::Entry;
 pub use env::{ENV_PREFIX, Environment, variable};
 pub use issue::{ConfigError, ConfigIssue, ConfigWarning, IssueKind, Origin};
 pub use sections::{
-    Account, Api, Dialect, DiscordAutomation, Engine, KeySource, Log, LogFormat, Outbound, Plan, Pool,
-    PoolStrategy, Prompt, ProxyUrl, Server, Storage, StorageKind, Upstream, UpstreamKind, Webhook,
+    Account, Api, Clients, Dialect, DiscordAutomation, Engine, KeySource, Log, LogFormat, Outbound, Plan,
+    Pool, PoolStrategy, Prompt, ProxyUrl, Server, Storage, StorageKind, Upstream, UpstreamKind, Webhook,
 };
 pub use source::{FILE_NAME, MAX_FILE_BYTES, Source, SourceError};
 
@@ -87,6 +87,8 @@ pub struct Config {
     pub accounts: BTreeMap<String, Account>,
     /// How accounts work together.
     pub pool: Pool,
+    /// `clients`.
+    pub clients: Clients,
     /// Every call that leaves this process.
     pub outbound: Outbound,
     /// What prompts may ask for.

@@ -58,6 +58,8 @@ pub enum ErrorKind {
     IdempotencyMismatch,
     /// The upstream cannot or will not do this; nothing was spent.
     Rejected,
+    /// A budget does not allow it; nothing was spent.
+    OverBudget,
     /// Temporarily impossible; ask again later.
     Unavailable,
     /// No room left on the device that holds jobs or images.
@@ -68,13 +70,14 @@ pub enum ErrorKind {
 
 impl ErrorKind {
     /// Every kind, for tables that must cover all of them.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Invalid,
         Self::InvalidPrompt,
         Self::NotFound,
         Self::Conflict,
         Self::IdempotencyMismatch,
         Self::Rejected,
+        Self::OverBudget,
         Self::Unavailable,
         Self::StorageFull,
         Self::Internal,
@@ -89,6 +92,7 @@ impl ErrorKind {
             Self::Conflict => "conflict",
             Self::IdempotencyMismatch => "idempotency_mismatch",
             Self::Rejected => "upstream_rejected",
+            Self::OverBudget => "over_budget",
             Self::Unavailable => "unavailable",
             Self::StorageFull => "storage_full",
             Self::Internal => "internal",

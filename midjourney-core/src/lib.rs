@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 pub mod accounts;
+pub mod budget;
 pub mod client;
 pub mod clock;
 #[cfg(feature = "config")]

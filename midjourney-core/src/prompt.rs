@@ -46,6 +46,7 @@ mod outline;
 mod params;
 mod parse;
 mod render;
+mod speed;
 mod table;
 mod template;
 mod value;
@@ -56,6 +57,7 @@ pub use self::expand::{ExpandedPrompt, TooMany, ValidPrompt};
 pub use self::params::{Param, Params, Speed};
 pub use self::parse::{ParamText, Prompt};
 pub use self::render::{Place, RenderPlan, Rendered};
+pub use self::speed::{at_speed, speed};
 pub use self::table::{
     Cap, Conflict, Domain, ParamSpec, Plan, PlanLimits, Requirement, TABLE_SCHEMA, Table, TableError, Term,
     ValueKind, Version,

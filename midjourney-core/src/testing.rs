@@ -139,7 +139,10 @@ mod tests {
     #[test]
     fn every_case_is_listed_in_its_order() {
         assert_all_listed(
-            include_str!("testing/job_store.rs"),
+            concat!(
+                include_str!("testing/job_store.rs"),
+                include_str!("testing/job_store/money.rs")
+            ),
             &names(super::job_store::CASES),
         );
         assert_all_listed(

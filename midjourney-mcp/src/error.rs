@@ -54,6 +54,9 @@ const fn mend(kind: ErrorKind) -> &'static str {
             "Use a new idempotency_key for a new request, or repeat the old request unchanged."
         }
         ErrorKind::Rejected => "Change the request, or tell the user what the upstream cannot do.",
+        ErrorKind::OverBudget => {
+            "Tell the user that the budget is used up and when it begins anew; do not try again before."
+        }
         ErrorKind::Unavailable => "Try again in a few seconds.",
         ErrorKind::StorageFull => {
             "Tell the user that the disk is full; nothing can be made until there is room."
@@ -72,6 +75,7 @@ const fn may_have_stored(kind: ErrorKind) -> bool {
         | ErrorKind::Conflict
         | ErrorKind::IdempotencyMismatch
         | ErrorKind::Rejected
+        | ErrorKind::OverBudget
         | ErrorKind::StorageFull => false,
     }
 }

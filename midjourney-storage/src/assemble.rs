@@ -12,7 +12,7 @@ use std::{
 };
 
 use midjourney_core::{
-    accounts::{Account, Accounts, Limits, Strategy},
+    accounts::{Account, Accounts, Limits, Modes, Strategy},
     clock::{Clock, OsEntropy, SystemClock},
     config::{Config, PoolStrategy, UpstreamKind},
     engine::{EngineConfig, Parts},
@@ -240,6 +240,7 @@ fn policy(config: &Config) -> Policy {
     let mut policy = Policy::default();
     policy.queue_limit = config.engine.queue_timeout;
     policy.run_limit = config.engine.job_timeout;
+    policy.owner_budget = config.clients.budget;
     policy.silence_limit = policy.silence_limit.min(config.engine.job_timeout);
     policy
 }
@@ -270,10 +271,16 @@ fn accounts(config: &Config, clock: &Arc<dyn Clock>) -> Result<Accounts, Assembl
         let limits = Limits {
             slots: account.slots,
             queue: account.queue,
+            per_minute: account.per_minute,
             weight: account.weight,
             priority: account.priority,
         };
-        accounts = accounts.with(Account::new(AccountName::new(name), client).with_limits(limits));
+        accounts = accounts.with(
+            Account::new(AccountName::new(name), client)
+                .with_limits(limits)
+                .with_modes(Modes::new(account.speeds, account.fall_back_to_relax))
+                .with_prices(account.prices, account.budget),
+        );
     }
     Ok(accounts)
 }

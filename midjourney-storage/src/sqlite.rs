@@ -12,6 +12,7 @@ mod commands;
 mod error;
 mod migrate;
 mod open;
+mod purses;
 mod queries;
 mod readers;
 mod rows;
@@ -29,6 +30,7 @@ use std::{
 
 use async_trait::async_trait;
 use midjourney_core::{
+    budget::{Purse, Spending},
     clock::Timestamp,
     error::{Applied, Chain, Retry},
     id::{ImageId, JobId, UploadId},
@@ -339,6 +341,15 @@ impl JobStore for SqliteJobStore {
         Ok(Page::from_probe(images, limit, |image: &Image| {
             *image.id.as_bytes()
         }))
+    }
+
+    async fn spent(&self, purses: &[Purse], now: Timestamp) -> Result<Vec<Spending>, StoreError> {
+        let purses = purses.to_vec();
+        self.readers
+            .read("reading what was spent", purses.len(), move |db| {
+                purses.iter().map(|purse| purses::spent(db, purse, now)).collect()
+            })
+            .await
     }
 
     async fn counts(&self) -> Result<Counts, StoreError> {

@@ -18,7 +18,7 @@ const FAILURES_UNTIL_DOWN: u32 = 5;
 /// Between two probes of an account that is down.
 const PROBE_DOWN: Duration = Duration::from_secs(30);
 /// Between two probes of an account that a person has to see to: somebody may have done so.
-const PROBE_STUCK: Duration = Duration::from_secs(15 * 60);
+pub(super) const PROBE_STUCK: Duration = Duration::from_secs(15 * 60);
 /// How long an upstream that asks to wait is left alone where it does not say.
 const PAUSE: Duration = Duration::from_secs(10);
 

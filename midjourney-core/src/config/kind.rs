@@ -12,6 +12,8 @@ use super::issue::Refusal;
 use super::sections::{Choice, ProxyUrl};
 use super::suggest;
 use super::yaml::Scalar;
+use crate::budget::Credits;
+use crate::prompt::Speed;
 
 /// Reads, checks and shows values of type `T`.
 pub(super) trait Kind<T> {
@@ -126,6 +128,54 @@ impl Kind<Duration> for Seconds {
 
     fn show(&self, value: &Duration) -> Json {
         value.as_secs().into()
+    }
+}
+
+/// An amount of credits.
+pub(super) struct Amount;
+
+impl Kind<Credits> for Amount {
+    fn expected(&self) -> String {
+        "a number such as 8 or 0.25".to_owned()
+    }
+
+    fn read(&self, scalar: &Scalar<'_>) -> Result<Credits, Refusal> {
+        if scalar.quoted {
+            let refusal = Refusal::wrong_type("a text in quotes, not a number");
+            return Err(refusal.mend(format!("write {} without quotes", quoted(&scalar.text))));
+        }
+        let refused = |_| Refusal::invalid(format!("{} is no such number", quoted(&scalar.text)));
+        scalar.text.parse().map_err(refused)
+    }
+
+    fn show(&self, value: &Credits) -> Json {
+        serde_json::to_value(value).unwrap_or_default()
+    }
+}
+
+/// Some of the speeds, in one text.
+pub(super) struct Speeds;
+
+impl Kind<Vec<Speed>> for Speeds {
+    fn expected(&self) -> String {
+        "one or more of fast, relax and turbo, such as `fast, relax`".to_owned()
+    }
+
+    fn read(&self, scalar: &Scalar<'_>) -> Result<Vec<Speed>, Refusal> {
+        let words: Vec<_> = scalar.text.split(',').map(str::trim).collect();
+        let unknown = words
+            .iter()
+            .find(|word| Speed::ALL.iter().all(|speed| speed.name() != **word));
+        if let Some(word) = unknown {
+            return Err(Refusal::invalid(format!("{} is no speed", quoted(word))));
+        }
+        let named = |speed: &Speed| words.contains(&speed.name());
+        Ok(Speed::ALL.into_iter().filter(named).collect())
+    }
+
+    fn show(&self, value: &Vec<Speed>) -> Json {
+        let words: Vec<_> = value.iter().map(|speed| speed.name()).collect();
+        words.join(", ").into()
     }
 }
 

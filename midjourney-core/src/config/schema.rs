@@ -6,9 +6,11 @@
 use super::Config;
 use super::check;
 use super::kind::{
-    FilePath, Kind, OneOf, Optional, ProxyAddress, Seconds, Secret, Switch, Text, WebAddress, Whole,
+    Amount, FilePath, Kind, OneOf, Optional, ProxyAddress, Seconds, Secret, Speeds, Switch, Text, WebAddress,
+    Whole,
 };
 use super::sections::{Account, Upstream};
+use crate::budget::Budget;
 
 /// Is shown every key in turn.
 pub(super) trait Visitor {
@@ -62,6 +64,7 @@ pub(super) fn visit(config: &mut Config, v: &mut impl Visitor) {
         webhook,
         upstream,
         accounts,
+        clients,
         pool,
         outbound,
         prompt,
@@ -120,6 +123,7 @@ pub(super) fn visit(config: &mut Config, v: &mut impl Visitor) {
     for (name, account) in accounts {
         visit_account(&format!("{ACCOUNTS}.{name}"), account, v);
     }
+    visit_budget("clients", &mut clients.budget, v);
     v.key("pool.strategy", &mut pool.strategy, OneOf::new());
 
     v.key("outbound.allow_private", &mut outbound.allow_private, Switch);
@@ -174,9 +178,33 @@ fn visit_account(section: &str, account: &mut Account, v: &mut impl Visitor) {
     v.key(&path("key"), &mut account.key, Optional(KEY));
     v.key(&path("slots"), &mut account.slots, Optional(whole(1, 10_000)));
     v.key(&path("queue"), &mut account.queue, Optional(whole(0, 1_000_000)));
+    v.key(
+        &path("per_minute"),
+        &mut account.per_minute,
+        Optional(whole(1, 1_000_000)),
+    );
+    v.key(&path("speeds"), &mut account.speeds, Speeds);
+    v.key(
+        &path("fall_back_to_relax"),
+        &mut account.fall_back_to_relax,
+        Switch,
+    );
+    let prices = &mut account.prices;
+    v.key(&path("cost"), &mut prices.drawing, Amount);
+    v.key(&path("cost_upscale"), &mut prices.upscale, Optional(Amount));
+    v.key(&path("cost_video"), &mut prices.video, Optional(Amount));
+    v.key(&path("cost_text"), &mut prices.text, Optional(Amount));
+    v.key(&path("cost_relax"), &mut prices.relax, Optional(Amount));
+    visit_budget(section, &mut account.budget, v);
     v.key(&path("weight"), &mut account.weight, whole(1, 1_000));
     v.key(&path("priority"), &mut account.priority, whole(0, 1_000));
     v.key(&path("proxy"), &mut account.proxy, Optional(ProxyAddress));
+}
+
+fn visit_budget(section: &str, budget: &mut Budget, v: &mut impl Visitor) {
+    let path = |key: &str| format!("{section}.{key}");
+    v.key(&path("budget_day"), &mut budget.day, Optional(Amount));
+    v.key(&path("budget_month"), &mut budget.month, Optional(Amount));
 }
 
 /// The section whose sections are named by the operator.

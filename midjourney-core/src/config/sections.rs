@@ -8,6 +8,9 @@ use std::time::Duration;
 use secrecy::SecretString;
 use url::Url;
 
+use crate::budget::{Budget, Prices};
+use crate::prompt::Speed;
+
 /// An enumeration whose variants are written as fixed words.
 pub(super) trait Choice: Copy + 'static {
     const ALL: &'static [Self];
@@ -327,6 +330,16 @@ pub struct Account {
     pub slots: Option<u32>,
     /// `accounts.NAME.queue`: how many may wait behind those; absent is any number.
     pub queue: Option<u32>,
+    /// `accounts.NAME.per_minute`: how many may be started within a minute; absent is any number.
+    pub per_minute: Option<u32>,
+    /// `accounts.NAME.speeds`: the modes it has.
+    pub speeds: Vec<Speed>,
+    /// `accounts.NAME.fall_back_to_relax`: draw in relax mode while there is no credit for another.
+    pub fall_back_to_relax: bool,
+    /// `accounts.NAME.cost` and its kin: what a job costs.
+    pub prices: Prices,
+    /// `accounts.NAME.budget_day` and `accounts.NAME.budget_month`: what may be spent.
+    pub budget: Budget,
     /// `accounts.NAME.weight`: its share where jobs are shared out by weight.
     pub weight: u32,
     /// `accounts.NAME.priority`: its rank where jobs go by rank; the lowest first.
@@ -342,11 +355,24 @@ impl Default for Account {
             key: None,
             slots: None,
             queue: None,
+            per_minute: None,
+            speeds: Speed::ALL.to_vec(),
+            fall_back_to_relax: false,
+            prices: Prices::default(),
+            budget: Budget::default(),
             weight: 1,
             priority: 0,
             proxy: None,
         }
     }
+}
+
+/// `clients`: those who send requests.
+#[derive(Debug, Clone, Default)]
+#[non_exhaustive]
+pub struct Clients {
+    /// `clients.budget_day` and `clients.budget_month`: what each may spend.
+    pub budget: Budget,
 }
 
 /// `pool`: how accounts work together.

@@ -16,6 +16,7 @@ use crate::{
         Failure, FailureKind, ImageQuery, Input, Job, JobStoreExt as _, Nonce, ParentRef, RemoteStatus,
         StoreError, UpstreamId,
     },
+    prompt::{self, Speed},
 };
 
 /// What must be sent for `job` under `nonce`, its pictures ready. The error is what that means for a job which waits to
@@ -38,7 +39,13 @@ pub(super) async fn submission(
         .await
         .map_err(unready)?;
     let callback = parts.callback.as_ref().map(|callback| callback.url_for(job.id));
-    Ok(Submission::new(job.id, nonce.clone(), job.request.clone())
+    let mut request = job.request.clone();
+    if parts.accounts.is_relaxed(&job.account, parts.clock.now())
+        && let Some(prompt) = prompt::at_speed(&request.prompt, Speed::Relax)
+    {
+        request.prompt = prompt;
+    }
+    Ok(Submission::new(job.id, nonce.clone(), request)
         .with_parent(parent)
         .with_pictures(images, mask)
         .with_callback(callback))
@@ -72,6 +79,18 @@ pub(super) async fn submit(
     submission: &Submission,
 ) -> Input {
     let answer = client.submit(submission).await;
+    if let Err(error) = &answer
+        && error.failure.kind == FailureKind::QuotaExhausted
+        && error.applied == Applied::No
+        && prompt::speed(&submission.request.prompt) != Some(Speed::Relax)
+        && parts.accounts.slow_down(&job.account, parts.clock.now())
+    {
+        log(client, "submit", error);
+        return Input::NotAccepted {
+            failure: error.failure.clone(),
+            after: None,
+        };
+    }
     note(parts, job, Signal::Answered, &answer);
     match answer {
         Ok(upstream) => {

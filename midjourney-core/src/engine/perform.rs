@@ -13,7 +13,7 @@ use crate::{
     image::Image,
     job::{
         Claimed, Commit, Failure, FailureKind, Input, Job, JobState, Lease, LeaseEnd, Life, Moment, Nonce,
-        Phase, Resume, Status, StoreError, Transition, UpstreamId, resume, step,
+        Phase, Resume, Status, StoreError, Transfer, Transition, UpstreamId, resume, step,
     },
 };
 
@@ -101,12 +101,23 @@ impl Worker {
             self.apply(Input::Deferred { until }, Vec::new()).await;
             return true;
         };
-        info!(from = %self.job.account, to = %other.name, "moved to an account that takes it");
+        let transfer = Transfer {
+            account: other.name.clone(),
+            cost: other.cost(&self.job.request),
+            budget: other.budget,
+        };
         let commit = Commit::new(&self.job, self.job.life.clone(), None, now)
             .under(self.lease, LeaseEnd::Release)
-            .moving_to(other.name.clone());
-        if let Err(error) = parts.jobs.commit(commit).await {
-            debug!(error = %Chain(&error), "the job was not moved; it is taken up again");
+            .moving_to(transfer);
+        match parts.jobs.commit(commit).await {
+            Ok(job) => {
+                info!(from = %self.job.account, to = %job.account, "moved to an account that takes it");
+            }
+            Err(StoreError::Overdrawn(overdrawn)) => {
+                debug!(purse = %overdrawn.purse, "no budget for the job elsewhere");
+                self.apply(Input::Deferred { until }, Vec::new()).await;
+            }
+            Err(error) => debug!(error = %Chain(&error), "the job was not moved; it is taken up again"),
         }
         true
     }

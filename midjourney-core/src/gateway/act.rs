@@ -1,7 +1,7 @@
 //! Takes in everything but imagines: follow-ups on finished pictures, and what starts from pictures or texts that come
 //! along. What an action is made of is checked here, once for all upstreams.
 
-use super::{Accepted, Gateway, PromptCheck, intake::refuse_early};
+use super::{Accepted, Gateway, PromptCheck, intake::Intake};
 use crate::{
     client::ParentTask,
     error::{Error, ErrorKind},
@@ -123,15 +123,14 @@ impl Gateway {
     /// [`ErrorKind::Rejected`] where the upstream cannot do it. **Cancel safety:** as for [`imagine`](Gateway::imagine).
     pub async fn act(&self, request: Act) -> Result<Accepted, Error> {
         check_parts(&request)?;
-        let parent = match request.parent {
+        let home = match request.parent {
             None => None,
             Some(parent) => Some(self.parent(request.action, parent).await?),
         };
-        let (home, task) = parent.unzip();
         let (prompt, warnings) = if let Some(text) = &request.prompt {
             self.one_prompt(text)?
         } else {
-            let prompt = task.as_ref().map(|task| task.prompt.clone());
+            let prompt = home.as_ref().map(|(_, task)| task.prompt.clone());
             (prompt.unwrap_or_default(), Vec::new())
         };
         let job = JobRequest::new(request.action, prompt)
@@ -139,32 +138,17 @@ impl Gateway {
             .with_images(request.images)
             .with_mask(request.mask)
             .with_echo(request.echo);
-        let placed = self.place(home, task.as_ref(), &job, &request.owner).await;
         let mut accepted = self
-            .insert(request.owner, placed, vec![job], request.key, request.id)
+            .take_in(Intake {
+                owner: request.owner,
+                requests: vec![job],
+                home,
+                key: request.key,
+                id: request.id,
+            })
             .await?;
         accepted.warnings = warnings;
         Ok(accepted)
-    }
-
-    /// The account that takes `job`: that of its parent, where it has one.
-    async fn place(
-        &self,
-        home: Option<AccountName>,
-        task: Option<&ParentTask>,
-        job: &JobRequest,
-        owner: &Owner,
-    ) -> Result<AccountName, Error> {
-        let (account, client) = match home {
-            None => self.account_for(job).await?,
-            Some(account) => {
-                let client = self.client(&account)?;
-                (account, client)
-            }
-        };
-        self.check_pictures(client.capabilities(), job, owner).await?;
-        refuse_early(&client, job, task)?;
-        Ok(account)
     }
 
     /// The picture that `start` names for `action`; `None` where it names none.

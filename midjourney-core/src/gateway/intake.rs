@@ -5,14 +5,15 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use super::Gateway;
 use crate::{
     accounts::Account,
+    budget::{Budgets, Credits, Overdrawn, Purse},
     client::{MidjourneyClient, ParentTask},
     error::{Error, ErrorKind},
     id::{BatchId, JobId},
     job::{
-        AccountName, Action, Echo, IdempotencyKey, InputImage, Insertion, Job, JobRequest, NewJob, NewJobs,
-        Owner, RequestDigest,
+        AccountName, Action, Echo, FailureKind, IdempotencyKey, InputImage, Insertion, Job, JobRequest,
+        NewJob, NewJobs, Owner, RequestDigest,
     },
-    prompt::{self, CheckOptions, Diagnostic, ExpandedPrompt, Report, Table},
+    prompt::{self, CheckOptions, Diagnostic, ExpandedPrompt, Report, Speed, Table},
 };
 
 /// When to try again where every account's queue is full.
@@ -186,36 +187,91 @@ impl Gateway {
                     .with_echo(request.echo.clone())
             })
             .collect();
-        let placed = self.place_imagine(&requests, &request.owner).await;
+        let most = Action::Imagine.needs().images.1;
+        if request.images.len() > most {
+            return Err(Error::field("/images", format!("expected {most} at most")));
+        }
         let mut accepted = self
-            .insert(request.owner, placed, requests, request.key, request.id)
+            .take_in(Intake {
+                owner: request.owner,
+                requests,
+                home: None,
+                key: request.key,
+                id: request.id,
+            })
             .await?;
         accepted.warnings = report.diagnostics().warnings().to_vec();
         Ok(accepted)
     }
 
-    /// The account that takes all of `requests`, which differ in their prompts only.
-    async fn place_imagine(&self, requests: &[JobRequest], owner: &Owner) -> Result<AccountName, Error> {
-        let Some((first, others)) = requests.split_first() else {
+    /// Makes jobs of what came in, on an account that takes it. Where no account does, the jobs that an earlier request
+    /// under the same key has made are the answer still: they were accepted then.
+    pub(super) async fn take_in(&self, intake: Intake) -> Result<Accepted, Error> {
+        let mut overdrawn = Vec::new();
+        loop {
+            let placed = self.place(&intake, &overdrawn).await;
+            let account = match (placed, &intake.key) {
+                (Ok(account), _) => account,
+                (Err(error), None) => return Err(error),
+                (Err(error), Some(key)) => {
+                    let digest = RequestDigest::of(&intake.requests);
+                    let earlier = self.parts.jobs.earlier(&intake.owner, key, digest).await?;
+                    return self.accepted(earlier.ok_or(error)?);
+                }
+            };
+            match self.parts.jobs.insert(self.new_jobs(&intake, &account)).await? {
+                // Another account may have some of its budget left.
+                Insertion::Overdrawn(no)
+                    if no.purse == Purse::Account(account.clone()) && intake.home.is_none() =>
+                {
+                    overdrawn.push(no);
+                }
+                insertion => return self.accepted(insertion),
+            }
+        }
+    }
+
+    /// The account that takes all of the requests, which differ in their prompts only: that of the parent, where there is
+    /// one; else none of those that are `overdrawn`.
+    async fn place(&self, intake: &Intake, overdrawn: &[Overdrawn]) -> Result<AccountName, Error> {
+        let Some(first) = intake.requests.first() else {
             return Err(Error::new(ErrorKind::Internal, "a prompt became no jobs"));
         };
-        let most = Action::Imagine.needs().images.1;
-        if first.images.len() > most {
-            return Err(Error::field("/images", format!("expected {most} at most")));
-        }
-        let (account, client) = self.account_for(first).await?;
-        self.check_pictures(client.capabilities(), first, owner).await?;
-        // The account was chosen because it takes the first.
-        for request in others {
-            refuse_early(&client, request, None)?;
+        let (account, client) = match &intake.home {
+            None => self.account_for(first, overdrawn).await?,
+            Some((account, _)) => (account.clone(), self.client(account)?),
+        };
+        self.check_pictures(client.capabilities(), first, &intake.owner)
+            .await?;
+        self.check_speed(&account, &first.prompt)?;
+        let parent = intake.home.as_ref().map(|(_, task)| task);
+        // An account was chosen because it takes the first.
+        for request in intake.requests.iter().skip(usize::from(parent.is_none())) {
+            refuse_early(&client, request, parent)?;
         }
         Ok(account)
     }
 
+    /// Whether an account draws as fast as the prompt asks for.
+    fn check_speed(&self, account: &AccountName, prompt: &str) -> Result<(), Error> {
+        let accounts = &self.parts.accounts;
+        if accounts
+            .get(account)
+            .is_none_or(|account| account.modes.has(prompt))
+        {
+            return Ok(());
+        }
+        let speed = prompt::speed(prompt).map_or("this", Speed::name);
+        let detail =
+            format!("the account {account} has no {speed} mode; leave --{speed} out; nothing was spent");
+        Err(Error::new(ErrorKind::Rejected, detail).with_failure(FailureKind::Unsupported))
+    }
+
     /// The account that takes a request which starts from no job of ours.
-    pub(super) async fn account_for(
+    async fn account_for(
         &self,
         request: &JobRequest,
+        overdrawn: &[Overdrawn],
     ) -> Result<(AccountName, Arc<dyn MidjourneyClient>), Error> {
         let accounts = &self.parts.accounts;
         // What each has to do matters only where there is a choice or a limit.
@@ -227,7 +283,11 @@ impl Gateway {
         };
         let (now, chance) = (self.parts.clock.now(), self.parts.entropy.chance());
         let links = self.parts.links.is_some();
-        let takes = |account: &Account| account.takes(request, links);
+        let broke = |account: &Account| {
+            let purse = Purse::Account(account.name.clone());
+            overdrawn.iter().any(|overdrawn| overdrawn.purse == purse)
+        };
+        let takes = |account: &Account| !broke(account) && account.takes(request, links);
         let can = |account: &Account| account.client.check(request, None).is_ok();
         if let Some(account) = accounts.choose(&live, now, chance, takes) {
             return Ok((account.name.clone(), Arc::clone(&account.client)));
@@ -239,7 +299,10 @@ impl Gateway {
             );
             return Err(full.with_retry_after(FULL));
         }
-        // One that lacks links alone: the check of the pictures says so, by their names.
+        if let Some(overdrawn) = overdrawn.last() {
+            return Err(self.over_budget(overdrawn));
+        }
+        // One that lacks links or the speed alone: the checks that follow say so, by their names.
         if let Some(account) = accounts.all().iter().find(|account| can(account)) {
             return Ok((account.name.clone(), Arc::clone(&account.client)));
         }
@@ -265,63 +328,78 @@ impl Gateway {
             })
     }
 
-    /// Makes jobs of `requests` on the account where they were `placed`. Where they could not be, the jobs that an earlier
-    /// request under the same key has made are the answer still: they were accepted then.
-    pub(super) async fn insert(
-        &self,
-        owner: Owner,
-        placed: Result<AccountName, Error>,
-        requests: Vec<JobRequest>,
-        key: Option<IdempotencyKey>,
-        id: Option<JobId>,
-    ) -> Result<Accepted, Error> {
-        let account = match (placed, &key) {
-            (Ok(account), _) => account,
-            (Err(error), None) => return Err(error),
-            (Err(error), Some(key)) => {
-                let digest = RequestDigest::of(&requests);
-                let earlier = self.parts.jobs.earlier(&owner, key, digest).await?;
-                return accepted(earlier.ok_or(error)?);
-            }
-        };
+    fn new_jobs(&self, intake: &Intake, account: &AccountName) -> NewJobs {
         let (now, entropy) = (self.parts.clock.now(), &*self.parts.entropy);
-        let batch = (requests.len() > 1).then(|| BatchId::new(now, entropy));
-        let chosen = id.filter(|_| batch.is_none());
+        let batch = (intake.requests.len() > 1).then(|| BatchId::new(now, entropy));
+        let chosen = intake.id.filter(|_| batch.is_none());
         // Sorted, so that the jobs of a batch keep their order wherever ids decide it.
-        let mut ids: Vec<_> = requests
+        let mut ids: Vec<_> = intake
+            .requests
             .iter()
             .map(|_| chosen.unwrap_or_else(|| JobId::new(now, entropy)))
             .collect();
         ids.sort_unstable();
+        let terms = self.parts.accounts.get(account);
+        let cost = |request: &JobRequest| terms.map_or(Credits::ZERO, |account| account.cost(request));
         let jobs = ids
             .into_iter()
-            .zip(requests)
-            .map(|(id, request)| NewJob::new(id, request))
+            .zip(&intake.requests)
+            .map(|(id, request)| NewJob::new(id, request.clone()).at_cost(cost(request)))
             .collect();
-        let jobs = NewJobs::new(owner, account, jobs, now)
+        NewJobs::new(intake.owner.clone(), account.clone(), jobs, now)
             .in_batch(batch)
-            .with_key(key);
-        accepted(self.parts.jobs.insert(jobs).await?)
+            .with_key(intake.key.clone())
+            .within(Budgets {
+                account: terms.map(|account| account.budget).unwrap_or_default(),
+                owner: self.parts.policy.owner_budget,
+            })
+    }
+
+    fn accepted(&self, insertion: Insertion) -> Result<Accepted, Error> {
+        let (jobs, replayed) = match insertion {
+            Insertion::Created(jobs) => (jobs, false),
+            Insertion::Replayed(jobs) => (jobs, true),
+            Insertion::Mismatch => {
+                return Err(Error::new(
+                    ErrorKind::IdempotencyMismatch,
+                    "this idempotency key was used before with another request; use a new key for a new request",
+                ));
+            }
+            Insertion::Overdrawn(overdrawn) => return Err(self.over_budget(&overdrawn)),
+        };
+        Ok(Accepted {
+            batch: jobs.first().and_then(|job| job.batch),
+            jobs,
+            replayed,
+            warnings: Vec::new(),
+        })
+    }
+
+    fn over_budget(&self, overdrawn: &Overdrawn) -> Error {
+        let whose = match &overdrawn.purse {
+            Purse::Account(account) => format!("the account {account}"),
+            Purse::Owner(_) => "this API client".to_owned(),
+        };
+        let detail = format!(
+            "this would cost {}, and the budget of {whose} for this {} has {} left; nothing was spent",
+            overdrawn.asked,
+            overdrawn.period.name(),
+            overdrawn.left
+        );
+        let rest = overdrawn.period.rest(self.parts.clock.now());
+        Error::new(ErrorKind::OverBudget, detail).with_retry_after(rest)
     }
 }
 
-fn accepted(insertion: Insertion) -> Result<Accepted, Error> {
-    let (jobs, replayed) = match insertion {
-        Insertion::Created(jobs) => (jobs, false),
-        Insertion::Replayed(jobs) => (jobs, true),
-        Insertion::Mismatch => {
-            return Err(Error::new(
-                ErrorKind::IdempotencyMismatch,
-                "this idempotency key was used before with another request; use a new key for a new request",
-            ));
-        }
-    };
-    Ok(Accepted {
-        batch: jobs.first().and_then(|job| job.batch),
-        jobs,
-        replayed,
-        warnings: Vec::new(),
-    })
+/// What came in, checked as far as that is possible without an account.
+pub(super) struct Intake {
+    pub(super) owner: Owner,
+    /// One, or several that differ in their prompts only.
+    pub(super) requests: Vec<JobRequest>,
+    /// Where they start from, if from a job of ours.
+    pub(super) home: Option<(AccountName, ParentTask)>,
+    pub(super) key: Option<IdempotencyKey>,
+    pub(super) id: Option<JobId>,
 }
 
 pub(super) fn refuse_early(

@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use crate::{
+    budget::Credits,
     clock::Timestamp,
     id::{BatchId, ImageId, JobId},
     image::Image,
@@ -60,6 +61,11 @@ pub struct JobView {
     /// Why it ended without pictures, or what the last try stumbled over.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub failure: Option<FailureView>,
+    /// What it is charged with, by the operator's estimate and in the operator's unit; absent where nobody keeps account,
+    /// and once a charge was given back.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<f64>))]
+    pub cost: Option<Credits>,
     /// How often it was submitted to the upstream.
     pub submits: u32,
     /// The sequence number of the newest event; what to watch from.
@@ -152,6 +158,7 @@ impl JobView {
                 _ => None,
             },
             failure: job.life.failure().map(FailureView::of),
+            cost: (job.cost > Credits::ZERO).then_some(job.cost),
             submits: job.life.submits,
             sequence: job.sequence,
             created_at: job.life.created,

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::budget::Budget;
+
 /// Exponential waits with jitter: `first`, doubled each time, at most `most`, each ±20 %.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -53,6 +55,8 @@ pub struct Policy {
     pub retry: Backoff,
     /// The longest `Retry-After` of an upstream that is honoured. Default 1 h.
     pub longest_retry_after: Duration,
+    /// What each owner may spend. Default no limit.
+    pub owner_budget: Budget,
 }
 
 impl Default for Policy {
@@ -70,6 +74,7 @@ impl Default for Policy {
             poll: Backoff::new(Duration::from_secs(1), Duration::from_secs(15)),
             retry: Backoff::new(Duration::from_secs(2), Duration::from_secs(300)),
             longest_retry_after: Duration::from_secs(3600),
+            owner_budget: Budget::default(),
         }
     }
 }

@@ -8,9 +8,10 @@ use tokio::sync::watch;
 use super::{
     event::{Event, EventKind, Position},
     request::{AccountName, IdempotencyKey, JobRequest, Owner, RequestDigest},
-    state::{Life, Status},
+    state::{JobState, Life, Status},
 };
 use crate::{
+    budget::{Budget, Budgets, Credits, Overdrawn, Purse, Spending},
     clock::Timestamp,
     error::{Applied, BoxError, Retry},
     id::{BatchId, ImageId, JobId, UploadId, WorkerId},
@@ -38,6 +39,8 @@ pub struct Job {
     pub request: JobRequest,
     /// Where it is.
     pub life: Life,
+    /// What its purses are charged with for it; nothing once that was given back.
+    pub cost: Credits,
     /// When it last changed.
     pub updated: Timestamp,
 }
@@ -54,6 +57,7 @@ impl Job {
         batch: Option<BatchId>,
         request: JobRequest,
         life: Life,
+        cost: Credits,
         updated: Timestamp,
     ) -> Self {
         Self {
@@ -65,6 +69,7 @@ impl Job {
             batch,
             request,
             life,
+            cost,
             updated,
         }
     }
@@ -83,12 +88,24 @@ pub struct NewJob {
     pub id: JobId,
     /// What is to be done.
     pub request: JobRequest,
+    /// What its purses are charged with for it.
+    pub cost: Credits,
 }
 
 impl NewJob {
-    /// A job named `id` that does `request`.
+    /// A job named `id` that does `request`, free of charge.
     pub const fn new(id: JobId, request: JobRequest) -> Self {
-        Self { id, request }
+        Self {
+            id,
+            request,
+            cost: Credits::ZERO,
+        }
+    }
+
+    /// The same job at this cost.
+    pub const fn at_cost(mut self, cost: Credits) -> Self {
+        self.cost = cost;
+        self
     }
 }
 
@@ -107,6 +124,8 @@ pub struct NewJobs {
     pub idempotency_key: Option<IdempotencyKey>,
     /// The jobs, at least one, in order.
     pub jobs: Vec<NewJob>,
+    /// What their purses may spend.
+    pub budgets: Budgets,
     /// When.
     pub now: Timestamp,
 }
@@ -120,8 +139,29 @@ impl NewJobs {
             batch: None,
             idempotency_key: None,
             jobs,
+            budgets: Budgets {
+                account: Budget {
+                    day: None,
+                    month: None,
+                },
+                owner: Budget {
+                    day: None,
+                    month: None,
+                },
+            },
             now,
         }
+    }
+
+    /// The same jobs, made only within these budgets.
+    pub const fn within(mut self, budgets: Budgets) -> Self {
+        self.budgets = budgets;
+        self
+    }
+
+    /// What all of them cost together.
+    pub fn cost(&self) -> Credits {
+        self.jobs.iter().map(|job| job.cost).sum()
     }
 
     /// The same jobs tied together as `batch`.
@@ -147,6 +187,7 @@ impl NewJobs {
             batch: self.batch,
             request: new.request,
             life: Life::new(self.now),
+            cost: new.cost,
             updated: self.now,
         };
         self.jobs.into_iter().map(job).collect()
@@ -160,10 +201,7 @@ impl NewJobs {
 
 /// What came of an insert.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[expect(
-    clippy::exhaustive_enums,
-    reason = "callers must tell the three answers apart"
-)]
+#[expect(clippy::exhaustive_enums, reason = "callers must tell the answers apart")]
 pub enum Insertion {
     /// The jobs are new and on disk.
     Created(Vec<Job>),
@@ -171,6 +209,8 @@ pub enum Insertion {
     Replayed(Vec<Job>),
     /// The key was used before with another request. Nothing was inserted.
     Mismatch,
+    /// A budget does not allow it. Nothing was inserted.
+    Overdrawn(Overdrawn),
 }
 
 /// A question for jobs, newest first.
@@ -353,6 +393,18 @@ pub enum LeaseEnd {
     Release,
 }
 
+/// A job's way to another account, and what becomes of its charge: the old one is given back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(clippy::exhaustive_structs, reason = "an account, a price and a budget")]
+pub struct Transfer {
+    /// Where it goes.
+    pub account: AccountName,
+    /// What it costs there.
+    pub cost: Credits,
+    /// What that account may spend.
+    pub budget: Budget,
+}
+
 /// One change of one job: its life, its event and its images, all or nothing.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
@@ -368,7 +420,9 @@ pub struct Commit {
     /// What watchers are told.
     pub event: Option<EventKind>,
     /// Another account that the job goes to; right only while it was never submitted.
-    pub account: Option<AccountName>,
+    pub transfer: Option<Transfer>,
+    /// The job has ended without having cost anything: what its purses were charged with is given back.
+    pub refund: bool,
     /// Pictures that this change stored. A row with the same job, kind and index is replaced.
     pub images: Vec<Image>,
     /// When.
@@ -377,14 +431,15 @@ pub struct Commit {
 
 impl Commit {
     /// Takes `job` to `life`, as read at its present version.
-    pub const fn new(job: &Job, life: Life, event: Option<EventKind>, now: Timestamp) -> Self {
+    pub fn new(job: &Job, life: Life, event: Option<EventKind>, now: Timestamp) -> Self {
         Self {
             job: job.id,
             version: job.version,
             lease: None,
+            refund: life.was_free() && !matches!(job.life.state, JobState::Cancelling { .. }),
             life,
             event,
-            account: None,
+            transfer: None,
             images: Vec::new(),
             now,
         }
@@ -397,8 +452,8 @@ impl Commit {
     }
 
     /// The same change, after which the job belongs to another account.
-    pub fn moving_to(mut self, account: AccountName) -> Self {
-        self.account = Some(account);
+    pub fn moving_to(mut self, transfer: Transfer) -> Self {
+        self.transfer = Some(transfer);
         self
     }
 
@@ -458,6 +513,9 @@ pub enum StoreError {
     /// The lease was lost: another worker claimed the job. Nothing was written.
     #[error("the lease on job {0} is lost")]
     LeaseLost(JobId),
+    /// The account that a job was to go to may not spend that much. Nothing was written.
+    #[error("the budget of {} for this {} is used up", .0.purse, .0.period.name())]
+    Overdrawn(Overdrawn),
     /// A stored row cannot be read.
     #[error("{table}, row {row}, column {column}: the stored value cannot be read")]
     Corrupt {
@@ -542,7 +600,9 @@ pub trait JobStore: fmt::Debug + Send + Sync + 'static {
     ///
     /// **Contract:** with a key that this owner has used before, nothing is inserted: an equal digest gives
     /// [`Insertion::Replayed`], another [`Insertion::Mismatch`]. Concurrent inserts under one key create one set.
-    /// Each new job is due at once and has one event, [`EventKind::Created`].
+    /// Each new job is due at once and has one event, [`EventKind::Created`]. What the jobs cost is charged to the purses
+    /// of their account and their owner, to the day of `now`; where that is more than a budget allows, nothing is
+    /// inserted.
     async fn insert(&self, jobs: NewJobs) -> Result<Insertion, StoreError>;
 
     /// What [`insert`](JobStore::insert) answers to a request of this digest under a key that is in use; `None` where
@@ -580,7 +640,8 @@ pub trait JobStore: fmt::Debug + Send + Sync + 'static {
 
     /// Makes one change and returns the job after it.
     ///
-    /// **Contract:** version and sequence rise by one (the sequence only with an event).
+    /// **Contract:** version and sequence rise by one (the sequence only with an event). A refund gives the charge back to
+    /// the day that it was charged to.
     ///
     /// **Errors:** [`StoreError::LeaseLost`] where the lease has been taken over, else [`StoreError::Stale`] where
     /// the version has moved; a job that is over is always one of the two.
@@ -608,6 +669,9 @@ pub trait JobStore: fmt::Debug + Send + Sync + 'static {
 
     /// A picture that a caller brought along, or `None`.
     async fn upload(&self, id: UploadId) -> Result<Option<Upload>, StoreError>;
+
+    /// What each of `purses` has spent in the day and the month of `now`, in their order.
+    async fn spent(&self, purses: &[Purse], now: Timestamp) -> Result<Vec<Spending>, StoreError>;
 
     /// How many jobs there are of each status.
     async fn counts(&self) -> Result<Counts, StoreError>;

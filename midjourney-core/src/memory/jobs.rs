@@ -10,6 +10,7 @@ use tokio::sync::watch;
 
 use super::lock;
 use crate::{
+    budget::{Credits, Day, Overdrawn, Purse, Spending},
     clock::Timestamp,
     error::{Applied, Retry},
     id::{ImageId, JobId, UploadId},
@@ -17,7 +18,7 @@ use crate::{
     job::{
         AccountName, Changes, Claim, Claimed, Commit, Counts, Event, EventKind, IdempotencyKey, ImageQuery,
         Insertion, Job, JobQuery, JobStore, Lease, LeaseEnd, Live, NewJobs, Owner, Position, RequestDigest,
-        Share, Status, StoreError, is_due,
+        Share, Status, StoreError, Transfer, is_due,
     },
     page::{Cursor, Page},
 };
@@ -36,6 +37,7 @@ struct Tables {
     events: Vec<Event>,
     images: BTreeMap<ImageId, Image>,
     uploads: BTreeMap<UploadId, Upload>,
+    spending: HashMap<Purse, BTreeMap<Day, Credits>>,
 }
 
 struct Row {
@@ -67,6 +69,26 @@ impl Tables {
                 &row.job.life,
             ));
         }
+    }
+
+    fn spent(&self, purse: &Purse, now: Timestamp) -> Spending {
+        let today = Day::of(now);
+        let of = |from: Day| -> Credits {
+            let days = self.spending.get(purse).into_iter();
+            days.flat_map(|days| days.range(from..))
+                .map(|(_, spent)| *spent)
+                .sum()
+        };
+        Spending {
+            day: of(today),
+            month: of(today.first_of_month()),
+        }
+    }
+
+    /// The amount that `purse` was charged with on the day of `created`.
+    fn charge(&mut self, purse: Purse, created: Timestamp) -> &mut Credits {
+        let days = self.spending.entry(purse).or_default();
+        days.entry(Day::of(created)).or_default()
     }
 
     fn earlier(
@@ -166,6 +188,23 @@ impl JobStore for MemoryJobStore {
                     retry: Retry::Never,
                     source: format!("there is a job {} already", taken.id).into(),
                 });
+            }
+            let cost = jobs.cost();
+            if cost > Credits::ZERO {
+                let purses = [
+                    (Purse::Account(jobs.account.clone()), jobs.budgets.account),
+                    (Purse::Owner(jobs.owner.clone()), jobs.budgets.owner),
+                ];
+                for (purse, budget) in &purses {
+                    let spent = tables.spent(purse, jobs.now);
+                    if let Some(overdrawn) = Overdrawn::check(purse, *budget, spent, cost) {
+                        return Ok(Insertion::Overdrawn(overdrawn));
+                    }
+                }
+                for (purse, _) in purses {
+                    let spent = tables.charge(purse, jobs.now);
+                    *spent = spent.saturating_add(cost);
+                }
             }
             if let Some(key) = key {
                 let ids = jobs.jobs.iter().map(|job| job.id).collect();
@@ -293,12 +332,51 @@ impl JobStore for MemoryJobStore {
             if row.job.version != commit.version || row.job.status().is_final() {
                 return Err(StoreError::Stale(commit.job));
             }
+            let before = row.job.clone();
+            let after = if commit.refund {
+                Credits::ZERO
+            } else {
+                commit
+                    .transfer
+                    .as_ref()
+                    .map_or(before.cost, |transfer| transfer.cost)
+            };
+            if let Some(Transfer { account, budget, .. }) = &commit.transfer {
+                let purse = Purse::Account(account.clone());
+                let spent = tables.spent(&purse, commit.now);
+                if let Some(overdrawn) = Overdrawn::check(&purse, *budget, spent, after) {
+                    return Err(StoreError::Overdrawn(overdrawn));
+                }
+            }
+            let home = commit
+                .transfer
+                .as_ref()
+                .map_or(&before.account, |transfer| &transfer.account);
+            let owner = Purse::Owner(before.owner.clone());
+            for (purse, cost, back) in [
+                (Purse::Account(before.account.clone()), before.cost, true),
+                (owner.clone(), before.cost, true),
+                (Purse::Account(home.clone()), after, false),
+                (owner, after, false),
+            ] {
+                let spent = tables.charge(purse, before.life.created);
+                *spent = if back {
+                    spent.saturating_sub(cost)
+                } else {
+                    spent.saturating_add(cost)
+                };
+            }
+            let row = tables
+                .jobs
+                .get_mut(&commit.job)
+                .ok_or(StoreError::NoSuchJob(commit.job))?;
             if let Some((_, LeaseEnd::Release)) = commit.lease {
                 row.leased_until = None;
             }
+            row.job.cost = after;
             row.job.version = row.job.version.saturating_add(1);
-            if let Some(account) = commit.account {
-                row.job.account = account;
+            if let Some(transfer) = commit.transfer {
+                row.job.account = transfer.account;
             }
             row.job.life = commit.life;
             row.job.updated = commit.now;
@@ -377,6 +455,11 @@ impl JobStore for MemoryJobStore {
         Ok(Page::from_probe(rows, limit, |image: &Image| {
             *image.id.as_bytes()
         }))
+    }
+
+    async fn spent(&self, purses: &[Purse], now: Timestamp) -> Result<Vec<Spending>, StoreError> {
+        let tables = lock(&self.tables);
+        Ok(purses.iter().map(|purse| tables.spent(purse, now)).collect())
     }
 
     async fn counts(&self) -> Result<Counts, StoreError> {

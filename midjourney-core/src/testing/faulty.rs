@@ -6,6 +6,7 @@ use std::{
 use async_trait::async_trait;
 
 use crate::{
+    budget::{Purse, Spending},
     clock::Timestamp,
     error::{Applied, Retry},
     id::{ImageId, JobId, UploadId},
@@ -219,6 +220,10 @@ impl JobStore for FaultyJobStore {
 
     async fn images(&self, query: &ImageQuery) -> Result<Page<Image>, StoreError> {
         self.run("images", self.inner.images(query)).await
+    }
+
+    async fn spent(&self, purses: &[Purse], now: Timestamp) -> Result<Vec<Spending>, StoreError> {
+        self.run("spent", self.inner.spent(purses, now)).await
     }
 
     async fn counts(&self) -> Result<Counts, StoreError> {

@@ -3,12 +3,14 @@
 use std::{sync::Arc, time::Duration};
 
 use crate::{
+    budget::{Budget, Credits},
     clock::Timestamp,
     id::{BatchId, ImageId, JobId, WorkerId},
     image::{Image, ImageDigest, ImageKey, ImageKind, MediaType},
     job::{
         AccountName, Claim, Claimed, Commit, EventKind, Failure, FailureKind, Insertion, Job, JobRequest,
-        JobState, JobStore, JobStoreExt as _, Life, NewJob, NewJobs, Nonce, Owner, Phase, UpstreamId,
+        JobState, JobStore, JobStoreExt as _, Life, NewJob, NewJobs, Nonce, Owner, Phase, Transfer,
+        UpstreamId,
     },
     testing::SeededEntropy,
 };
@@ -77,6 +79,14 @@ pub(super) fn jobs_at(numbers: &[u64], millis: i64) -> NewJobs {
     )
 }
 
+/// The same, each at this cost.
+pub(super) fn costing(cost: u32, mut jobs: NewJobs) -> NewJobs {
+    for job in &mut jobs.jobs {
+        job.cost = Credits::whole(cost);
+    }
+    jobs
+}
+
 /// Inserts what must be new.
 pub(super) async fn insert(store: &Arc<dyn JobStore>, jobs: NewJobs) -> Vec<Job> {
     match store.insert(jobs).await.unwrap() {
@@ -91,6 +101,15 @@ pub(super) async fn insert_one(store: &Arc<dyn JobStore>, number: u64) -> Job {
 
 pub(super) async fn load(store: &Arc<dyn JobStore>, number: u64) -> Job {
     store.get(job_id(number)).await.unwrap()
+}
+
+/// The way to the account `name`.
+pub(super) fn transfer(name: &str, cost: Credits) -> Transfer {
+    Transfer {
+        account: AccountName::new(name),
+        cost,
+        budget: Budget::default(),
+    }
 }
 
 /// A claim on the main account.

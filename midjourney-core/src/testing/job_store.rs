@@ -1,5 +1,6 @@
 //! What a [`JobStore`] must do, case by case. Run by [`job_store_suite!`](crate::job_store_suite).
 
+mod money;
 mod random;
 
 use std::{
@@ -12,11 +13,16 @@ use std::{
 
 use tokio::{task::JoinSet, time::timeout};
 
+pub use self::money::{
+    a_budget_is_never_exceeded, a_free_end_gives_the_charge_back, a_move_takes_the_charge_along,
+    jobs_are_charged_to_both_purses,
+};
 use super::{
     Case,
     given::{self, LEASE, account, at, image_id, job_id},
 };
 use crate::{
+    budget::Credits,
     id::{JobId, UploadId},
     image::{Image, ImageKey, ImageKind, Upload},
     job::{
@@ -106,6 +112,10 @@ macro_rules! __job_store_cases {
             changes_rise_after_a_commit,
             ping_of_a_healthy_store_works,
             random_operations_match_the_reference,
+            jobs_are_charged_to_both_purses,
+            a_budget_is_never_exceeded,
+            a_free_end_gives_the_charge_back,
+            a_move_takes_the_charge_along,
         }
     };
 }
@@ -329,7 +339,7 @@ pub async fn insert_under_one_key_happens_once(store: Arc<dyn JobStore>) {
                 jobs
             }
             Insertion::Replayed(jobs) => jobs,
-            Insertion::Mismatch => panic!("the requests are equal"),
+            other => panic!("the requests are equal: {other:?}"),
         };
         seen.insert(numbers(&jobs));
     }
@@ -613,7 +623,8 @@ pub async fn live_counts_what_waits_and_what_runs(store: Arc<dyn JobStore>) {
     others.account = AccountName::new("other");
     given::insert(&store, others).await;
     let moved = given::load(&store, 101).await;
-    let moving = Commit::new(&moved, moved.life.clone(), None, at(2)).moving_to(account());
+    let moving = Commit::new(&moved, moved.life.clone(), None, at(2))
+        .moving_to(given::transfer("main", Credits::ZERO));
     store.commit(moving).await.unwrap();
     expected.pending += 1;
     let live = store.live().await.unwrap();
@@ -874,7 +885,8 @@ pub async fn commit_returns_what_load_reads(store: Arc<dyn JobStore>) {
 pub async fn commit_can_move_a_job_to_another_account(store: Arc<dyn JobStore>) {
     let old = given::insert_one(&store, 1).await;
     let other = AccountName::new("other");
-    let commit = Commit::new(&old, old.life.clone(), None, at(5)).moving_to(other.clone());
+    let commit =
+        Commit::new(&old, old.life.clone(), None, at(5)).moving_to(given::transfer("other", Credits::ZERO));
     let moved = store.commit(commit).await.unwrap();
     assert_eq!(moved.account, other);
     assert_eq!(store.load(old.id).await.unwrap(), Some(moved));

@@ -9,7 +9,8 @@ use std::{sync::Arc, time::Duration};
 
 use futures_util::{StreamExt as _, stream};
 use midjourney_core::{
-    accounts::{Account, Accounts, Condition, Limits, Strategy},
+    accounts::{Account, Accounts, Condition, Limits, Modes, Strategy},
+    budget::{Budget, Credits, Prices, Purse},
     client::MidjourneyClient as _,
     clock::Clock as _,
     engine::{Engine, EngineConfig, Parts},
@@ -21,6 +22,7 @@ use midjourney_core::{
         AccountName, Action, Failure, FailureKind, IdempotencyKey, InputImage, Owner, ParentRef, PictureForm,
         RemoteStatus, Spent, Status,
     },
+    prompt::Speed,
     testing::{FakeClient, SeededEntropy, SubmitOutcome, Trouble, tiny_png},
 };
 
@@ -417,4 +419,193 @@ async fn jobs_with_faults_end_in_exact_accounting() {
         paid <= told && told <= lost_before,
         "{paid} paid, {told} told, {lost_before} sent"
     );
+}
+
+fn priced(cost: u32, day: Option<u32>) -> (Prices, Budget) {
+    let prices = Prices {
+        drawing: Credits::whole(cost),
+        ..Prices::default()
+    };
+    let budget = Budget {
+        day: day.map(Credits::whole),
+        month: None,
+    };
+    (prices, budget)
+}
+
+impl Pool {
+    /// The same pool, `change` made to each of its accounts.
+    fn with(mut self, change: impl Fn(usize, Account) -> Account) -> Self {
+        let mut accounts = Accounts::new(Strategy::Priority);
+        for (number, account) in self.accounts.all().iter().enumerate() {
+            accounts = accounts.with(change(number, account.clone()));
+        }
+        self.accounts = accounts;
+        self
+    }
+
+    async fn spent(&self, purse: Purse) -> Credits {
+        let now = self.world.clock.now();
+        self.world.jobs.spent(&[purse], now).await.unwrap()[0].day
+    }
+}
+
+fn of_account(number: usize) -> Purse {
+    Purse::Account(AccountName::new(format!("account-{number}")))
+}
+
+#[tokio::test]
+async fn what_one_account_may_not_spend_goes_to_the_next_and_then_nowhere() {
+    let pool = Pool::new(2, Strategy::Priority, Limits::default()).with(|number, account| {
+        let (prices, budget) = if number == 0 {
+            priced(2, Some(5))
+        } else {
+            priced(3, Some(3))
+        };
+        account.with_prices(prices, budget)
+    });
+    pool.accept(3).await;
+    assert_eq!(pool.spent(of_account(0)).await, Credits::whole(4));
+    assert_eq!(pool.spent(of_account(1)).await, Credits::whole(3));
+    pool.world.clock.advance(Duration::from_secs(1));
+    let error = pool
+        .gateway()
+        .imagine(Imagine::new("one more"))
+        .await
+        .unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::OverBudget);
+    assert!(error.to_string().contains("nothing was spent"), "{error}");
+    assert!(
+        error
+            .retry_after()
+            .is_some_and(|wait| wait <= Duration::from_secs(86_400))
+    );
+    assert_eq!(pool.world.jobs.counts().await.unwrap().pending, 3);
+}
+
+/// All or nothing, counted before anything is spent.
+#[tokio::test]
+async fn a_client_s_budget_counts_every_job_of_a_request() {
+    let mut pool = Pool::new(1, Strategy::Priority, Limits::default())
+        .with(|_, account| account.with_prices(priced(2, None).0, Budget::default()));
+    pool.world.policy.owner_budget = priced(0, Some(7)).1;
+    let gateway = pool.gateway();
+    let four = gateway
+        .imagine(Imagine::new("{red, blue} {fox, hare}"))
+        .await
+        .unwrap_err();
+    assert_eq!(four.kind(), ErrorKind::OverBudget);
+    let three = gateway
+        .imagine(Imagine::new("a {red, blue, green} fox"))
+        .await
+        .unwrap();
+    assert_eq!(three.jobs.len(), 3);
+    assert_eq!(pool.spent(Purse::Owner(Owner::local())).await, Credits::whole(6));
+}
+
+#[tokio::test]
+async fn what_the_upstream_refuses_is_given_back_once() {
+    let pool = Pool::new(1, Strategy::Priority, slots(1))
+        .with(|_, account| account.with_prices(priced(2, None).0, Budget::default()));
+    pool.clients[0].script_submits([
+        refused(FailureKind::Moderated),
+        SubmitOutcome::Fail(Trouble::passing()),
+        SubmitOutcome::Accept,
+    ]);
+    let ids = pool.accept(2).await;
+    let engine = pool.start();
+    for id in &ids {
+        pool.world.live_until_over(*id).await;
+    }
+    drop(engine);
+    let costs: Vec<_> = [
+        pool.world.job(ids[0]).await.cost,
+        pool.world.job(ids[1]).await.cost,
+    ]
+    .into();
+    assert_eq!(costs.iter().copied().sum::<Credits>(), Credits::whole(2));
+    assert_eq!(pool.spent(of_account(0)).await, Credits::whole(2));
+}
+
+#[tokio::test]
+async fn no_more_jobs_are_started_in_a_minute_than_an_account_may() {
+    let limits = Limits {
+        per_minute: Some(5),
+        ..Limits::default()
+    };
+    let pool = Pool::new(1, Strategy::Priority, limits);
+    let ids = pool.accept(12).await;
+    let began = pool.world.clock.now();
+    let engine = pool.start();
+    let mut seen = Vec::new();
+    pool.world
+        .live_until("the end of all jobs", async || {
+            let submits = pool.clients[0].submits().len();
+            let now = pool.world.clock.now().saturating_since(began);
+            if seen.last().is_none_or(|(_, last)| *last < submits) {
+                seen.push((now, submits));
+            }
+            pool.world.jobs.counts().await.unwrap().completed == 12
+        })
+        .await;
+    drop(engine);
+    assert_eq!((pool.paid(), ids.len()), (vec![12], 12));
+    for (at, submits) in seen {
+        let minutes = usize::try_from(at.as_secs() / 60).unwrap();
+        assert!(submits <= 5 * (minutes + 1), "{submits} after {at:?}");
+    }
+}
+
+#[tokio::test]
+async fn an_account_out_of_fast_credit_draws_in_relax_mode_where_it_may() {
+    let fast = || {
+        SubmitOutcome::Fail(Trouble::refused(Failure::new(
+            FailureKind::QuotaExhausted,
+            "no fast",
+        )))
+    };
+    for falls_back in [true, false] {
+        let modes = Modes::new(vec![Speed::Fast, Speed::Relax], falls_back);
+        let pool =
+            Pool::new(1, Strategy::Priority, slots(1)).with(|_, account| account.with_modes(modes.clone()));
+        pool.clients[0].script_submits([fast()]);
+        let ids = pool.accept(2).await;
+        let engine = pool.start();
+        let job = pool.world.live_until_over(ids[0]).await;
+        let next = pool.world.live_until_over(ids[1]).await;
+        drop(engine);
+        let prompts: Vec<_> = pool.clients[0]
+            .submits()
+            .iter()
+            .map(|sent| sent.request.prompt.ends_with("--relax"))
+            .collect();
+        if falls_back {
+            assert_eq!(
+                (job.status(), next.status()),
+                (Status::Completed, Status::Completed)
+            );
+            assert_eq!(prompts, [false, true, true]);
+        } else {
+            assert_eq!(job.status(), Status::Failed);
+            assert_eq!(prompts, [false, false]);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_speed_is_drawn_by_an_account_that_has_it() {
+    let pool = Pool::new(2, Strategy::Priority, Limits::default()).with(|number, account| {
+        let speeds = if number == 0 {
+            vec![Speed::Relax]
+        } else {
+            vec![Speed::Fast, Speed::Relax]
+        };
+        account.with_modes(Modes::new(speeds, false))
+    });
+    let gateway = pool.gateway();
+    let fast = gateway.imagine(Imagine::new("a fox --fast")).await.unwrap();
+    assert_eq!(fast.jobs[0].account, AccountName::new("account-1"));
+    let turbo = gateway.imagine(Imagine::new("a fox --turbo")).await.unwrap_err();
+    assert_eq!(turbo.kind(), ErrorKind::Rejected);
+    assert!(turbo.to_string().contains("no turbo mode"), "{turbo}");
 }

@@ -63,6 +63,8 @@ classes! {
         "A new request needs a new key; repeating a request needs the same body.";
     REJECTED = UNPROCESSABLE_ENTITY, ErrorKind::Rejected.code(), "The upstream cannot do this",
         "`detail` tells what it lacks. Nothing was spent.";
+    OVER_BUDGET = TOO_MANY_REQUESTS, ErrorKind::OverBudget.code(), "The budget is used up",
+        "`detail` tells whose budget and what is left; `Retry-After` when it begins anew. Nothing was spent.";
     UNAVAILABLE = SERVICE_UNAVAILABLE, ErrorKind::Unavailable.code(), "Not possible at the moment",
         "Ask again after `Retry-After` seconds, with the same idempotency key.";
     STORAGE_FULL = INSUFFICIENT_STORAGE, ErrorKind::StorageFull.code(), "No room left",
@@ -98,6 +100,7 @@ const fn class(kind: ErrorKind) -> &'static Class {
         ErrorKind::Conflict => &CONFLICT,
         ErrorKind::IdempotencyMismatch => &IDEMPOTENCY_MISMATCH,
         ErrorKind::Rejected => &REJECTED,
+        ErrorKind::OverBudget => &OVER_BUDGET,
         ErrorKind::Unavailable => &UNAVAILABLE,
         ErrorKind::StorageFull => &STORAGE_FULL,
         ErrorKind::Internal => &INTERNAL,
@@ -350,6 +353,7 @@ mod tests {
                 ("conflict", 409),
                 ("idempotency_mismatch", 422),
                 ("upstream_rejected", 422),
+                ("over_budget", 429),
                 ("unavailable", 503),
                 ("storage_full", 507),
                 ("internal", 500),

@@ -2,21 +2,23 @@
 //! before, on the caller's own thread.
 
 use midjourney_core::{
+    budget::{Credits, Overdrawn, Purse},
     clock::Timestamp,
     error::{Applied, Retry},
     id::BatchId,
     image::{Image, Upload},
     job::{
         Commit, IdempotencyKey, Insertion, Job, LONGEST_WAIT, Lease, LeaseEnd, NewJobs, RequestDigest,
-        Status, StoreError,
+        Status, StoreError, Transfer,
     },
 };
 use rusqlite::{Connection, OptionalExtension as _, params};
 
 use super::{
     error::{failed, is_constraint},
+    purses,
     queries::{self, CLAIMABLE, Earlier, LIVING},
-    rows::{RawJob, count, int, kind_code, status_code},
+    rows::{JOB, RawJob, count, int, kind_code, status_code},
     stored::{self, EventBody},
     tallies::Place,
     writer::{Command, Refusal, Tx},
@@ -41,6 +43,7 @@ pub(super) struct Insert {
 pub(super) enum Inserted {
     Created,
     Earlier(Earlier),
+    Overdrawn(Overdrawn),
 }
 
 impl Insert {
@@ -61,7 +64,25 @@ impl Insert {
         Ok(match inserted {
             Inserted::Created => Insertion::Created(self.jobs.into_jobs()),
             Inserted::Earlier(earlier) => earlier.answer()?,
+            Inserted::Overdrawn(overdrawn) => Insertion::Overdrawn(overdrawn),
         })
+    }
+
+    /// The purses that the jobs are charged to.
+    fn purses(&self) -> [Purse; 2] {
+        let NewJobs { owner, account, .. } = &self.jobs;
+        [Purse::Account(account.clone()), Purse::Owner(owner.clone())]
+    }
+
+    /// The budget that does not allow these jobs.
+    fn overdrawn(&self, db: &Connection, cost: Credits) -> rusqlite::Result<Option<Overdrawn>> {
+        let NewJobs { budgets, now, .. } = &self.jobs;
+        for (purse, budget) in self.purses().iter().zip([budgets.account, budgets.owner]) {
+            if let Some(overdrawn) = purses::refused(db, purse, budget, cost, *now)? {
+                return Ok(Some(overdrawn));
+            }
+        }
+        Ok(None)
     }
 }
 
@@ -80,13 +101,19 @@ impl Command for Insert {
         {
             return Ok(Inserted::Earlier(earlier));
         }
+        let cost = common.cost();
+        if cost > Credits::ZERO
+            && let Some(overdrawn) = self.overdrawn(tx.db, cost)?
+        {
+            return Ok(Inserted::Overdrawn(overdrawn));
+        }
         let now = common.now.as_millis();
         let key = common.idempotency_key.as_ref().map(IdempotencyKey::as_str);
         let digest = self.digest.as_ref().map(RequestDigest::as_bytes);
         let mut insert = tx.db.prepare_cached(
             "INSERT INTO jobs (row, id, owner, account, batch, status, due, wake_at, created_at, updated_at,
-                               idempotency_key, digest, ordinal, request)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?7, ?7, ?7, ?8, ?9, ?10, ?11)",
+                               cost, idempotency_key, digest, ordinal, request)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?7, ?7, ?7, ?8, ?9, ?10, ?11, ?12)",
         )?;
         for (ordinal, (job, request)) in (0_i64..).zip(common.jobs.iter().zip(&self.requests)) {
             let inserted = insert.execute(params![
@@ -97,6 +124,7 @@ impl Command for Insert {
                 common.batch.as_ref().map(BatchId::as_bytes),
                 status_code(Status::Pending),
                 now,
+                int(job.cost.thousandths()),
                 key,
                 digest,
                 ordinal,
@@ -109,6 +137,11 @@ impl Command for Insert {
                 }
                 other => other?,
             };
+        }
+        if cost > Credits::ZERO {
+            for purse in self.purses() {
+                purses::charge(tx.db, &purse, common.now, cost)?;
+            }
         }
         let place = Place {
             account: &common.account,
@@ -167,11 +200,11 @@ impl Command for Claim {
             }
         }
         candidates.sort_unstable();
-        let mut take = tx.db.prepare_cached(
+        let mut take = tx.db.prepare_cached(&format!(
             "UPDATE jobs SET lease_epoch = lease_epoch + 1, lease_until = ?2, wake_at = max(due, ?2)
              WHERE row = ?1
-             RETURNING lease_epoch, id, version, sequence, owner, account, batch, created_at, updated_at, request, life",
-        )?;
+             RETURNING lease_epoch, {JOB}",
+        ))?;
         let mut claimed = Vec::new();
         for (_, _, row) in candidates.into_iter().take(claim.limit) {
             claimed.push(take.query_row([row, until], |row| {
@@ -244,11 +277,9 @@ impl Change {
     }
 
     fn present(&self, db: &Connection) -> rusqlite::Result<Option<Present>> {
-        db.prepare_cached(
-            "SELECT row, lease_epoch, lease_until, status, holds_slot,
-                    id, version, sequence, owner, account, batch, created_at, updated_at, request, life
-             FROM jobs WHERE id = ?1",
-        )?
+        db.prepare_cached(&format!(
+            "SELECT row, lease_epoch, lease_until, status, holds_slot, {JOB} FROM jobs WHERE id = ?1"
+        ))?
         .query_row([self.commit.job.as_bytes()], |row| {
             Ok(Present {
                 row: row.get(0)?,
@@ -284,6 +315,41 @@ impl Change {
     }
 }
 
+impl Change {
+    /// Moves `job` and what it is charged with to the account that it goes to, or gives the charge back.
+    fn settle(&self, db: &Connection, job: &mut Job) -> Result<(), Refusal> {
+        let (charged, created) = (job.cost, job.life.created);
+        let (home, owner) = (
+            Purse::Account(job.account.clone()),
+            Purse::Owner(job.owner.clone()),
+        );
+        if let Some(Transfer {
+            account,
+            cost,
+            budget,
+        }) = &self.commit.transfer
+        {
+            let purse = Purse::Account(account.clone());
+            if let Some(overdrawn) = purses::refused(db, &purse, *budget, *cost, self.commit.now)? {
+                return Err(StoreError::Overdrawn(overdrawn).into());
+            }
+            (job.account, job.cost) = (account.clone(), *cost);
+        }
+        if self.commit.refund {
+            job.cost = Credits::ZERO;
+        }
+        if (&home, charged) != (&Purse::Account(job.account.clone()), job.cost) {
+            for purse in [&home, &owner] {
+                purses::give_back(db, purse, created, charged)?;
+            }
+            for purse in [&Purse::Account(job.account.clone()), &owner] {
+                purses::charge(db, purse, created, job.cost)?;
+            }
+        }
+        Ok(())
+    }
+}
+
 impl Command for Change {
     type Output = Job;
     const OPERATION: &'static str = "committing a change";
@@ -302,11 +368,9 @@ impl Command for Change {
             status,
             holds_slot: present.holds_slot,
         };
+        self.settle(tx.db, &mut job)?;
         job.version = job.version.saturating_add(1);
         job.updated = commit.now;
-        if let Some(account) = &commit.account {
-            job.account = account.clone();
-        }
         if self.event.is_some() {
             job.sequence = job.sequence.saturating_add(1);
         }
@@ -319,7 +383,7 @@ impl Command for Change {
         tx.db
             .prepare_cached(
                 "UPDATE jobs SET status = ?2, holds_slot = ?3, due = ?4, wake_at = ?5, lease_until = ?6, version = ?7,
-                                 sequence = ?8, updated_at = ?9, life = ?10, account = ?11
+                                 sequence = ?8, updated_at = ?9, life = ?10, account = ?11, cost = ?12
                  WHERE row = ?1",
             )?
             .execute(params![
@@ -334,6 +398,7 @@ impl Command for Change {
                 commit.now.as_millis(),
                 self.life,
                 job.account.as_str(),
+                int(job.cost.thousandths()),
             ])?;
         if let Some(event) = &self.event {
             let position = tx.next_position()?;

@@ -2,6 +2,7 @@
 //! column; nothing is guessed and nothing is skipped in silence.
 
 use midjourney_core::{
+    budget::Credits,
     clock::Timestamp,
     error::BoxError,
     id::{BatchId, ImageId, JobId, UploadId},
@@ -14,7 +15,7 @@ use super::stored::{self, EventBody};
 
 /// The columns of [`RawJob`], in its order.
 pub(super) const JOB: &str =
-    "id, version, sequence, owner, account, batch, created_at, updated_at, request, life";
+    "id, version, sequence, owner, account, batch, created_at, updated_at, cost, request, life";
 /// The columns of [`RawEvent`], in its order, from `events`.
 pub(super) const EVENT: &str =
     "position, (SELECT id FROM jobs WHERE row = events.job) AS job_id, sequence, at, body";
@@ -124,7 +125,7 @@ fn name(value: &Value, id: impl Fn([u8; 16]) -> String) -> String {
 
 /// A row of `jobs` as SQLite gave it, so that it can be decoded off the thread that read it.
 #[derive(Debug)]
-pub(super) struct RawJob([Value; 10]);
+pub(super) struct RawJob([Value; 11]);
 
 impl RawJob {
     /// Takes the columns [`JOB`], of which the first is number `from`.
@@ -161,6 +162,7 @@ impl RawJob {
             batch,
             created,
             updated,
+            cost,
             request,
             raw_life,
         ] = self.0;
@@ -186,6 +188,7 @@ impl RawJob {
             },
             cell("request", request).text_with(stored::read::<JobRequest>)?,
             life(cell("created_at", created), cell("life", raw_life))?,
+            Credits::from_thousandths(cell("cost", cost).number()?),
             cell("updated_at", updated).time()?,
         ))
     }

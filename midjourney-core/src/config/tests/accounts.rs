@@ -1,6 +1,8 @@
 //! Several accounts, each in a section that the operator names.
 
 use super::*;
+use crate::budget::Credits;
+use crate::prompt::Speed;
 use secrecy::ExposeSecret;
 use serde_json::json;
 
@@ -77,9 +79,52 @@ accounts:
              expected the address of the gateway, such as https://example.com/mj",
             "midjourney.yaml:5:28: accounts.c.slots: `0` is out of range; expected a whole number from 1 to 10000",
             "midjourney.yaml:5:31: accounts.c.speed: unknown key; expected one of kind, base_url, dialect, \
-             timeout_seconds, key, slots, queue, weight, priority, proxy",
+             timeout_seconds, key, slots, queue, per_minute, speeds, fall_back_to_relax, cost, cost_upscale, \
+             cost_video, cost_text, cost_relax, budget_day, budget_month, weight, priority, proxy (did you mean \
+             `speeds`?)",
             "midjourney.yaml:6:6: accounts.d: a single value, not a section; expected the keys kind, base_url, \
-             dialect, timeout_seconds, key, slots, queue, weight, priority, proxy",
+             dialect, timeout_seconds, key, slots, queue, per_minute, speeds, fall_back_to_relax, cost, cost_upscale, \
+             cost_video, cost_text, cost_relax, budget_day, budget_month, weight, priority, proxy",
+        ]
+    );
+}
+
+#[test]
+fn prices_budgets_and_speeds_are_read() {
+    let text = "\
+accounts:
+  a: { kind: legnext, cost: 1.5, cost_video: 8, budget_day: 100, speeds: \"relax, fast\", fall_back_to_relax: true }
+clients:
+  budget_month: 0.25
+";
+    let config = load(text, &[]).unwrap();
+    let account = &config.accounts["a"];
+    let credits = |text: &str| text.parse::<Credits>().unwrap();
+    assert_eq!(account.prices.drawing, credits("1.5"));
+    assert_eq!(
+        (account.prices.video, account.prices.upscale),
+        (Some(credits("8")), None)
+    );
+    assert_eq!(
+        (account.budget.day, account.budget.month),
+        (Some(credits("100")), None)
+    );
+    assert_eq!(account.speeds, [Speed::Fast, Speed::Relax]);
+    assert!(account.fall_back_to_relax);
+    assert_eq!(config.clients.budget.month, Some(credits("0.25")));
+    assert_eq!(entry(&config, "accounts.a.cost").value, json!(1.5));
+    assert_eq!(entry(&config, "accounts.a.speeds").value, json!("fast, relax"));
+
+    let wrong = "accounts:\n  a: { kind: legnext, cost: -1, budget_day: \"5\", speeds: warp }\n";
+    let told: Vec<_> = issues(wrong).iter().map(ToString::to_string).collect();
+    assert_eq!(
+        told,
+        [
+            "midjourney.yaml:2:29: accounts.a.cost: `-1` is no such number; expected a number such as 8 or 0.25",
+            "midjourney.yaml:2:45: accounts.a.budget_day: a text in quotes, not a number; expected a number such as 8 \
+             or 0.25 (write `5` without quotes)",
+            "midjourney.yaml:2:58: accounts.a.speeds: `warp` is no speed; expected one or more of fast, relax and \
+             turbo, such as `fast, relax`",
         ]
     );
 }

@@ -129,6 +129,7 @@ pub(super) async fn run(store: Arc<dyn JobStore>) {
                     Ok(Insertion::Created(_)) => "created",
                     Ok(Insertion::Replayed(_)) => "replayed",
                     Ok(Insertion::Mismatch) => "mismatch",
+                    Ok(Insertion::Overdrawn(_)) => "overdrawn",
                     Err(refusal) => refusal,
                 });
                 if let Ok(Insertion::Created(jobs)) = expected {

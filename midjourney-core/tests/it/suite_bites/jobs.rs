@@ -6,6 +6,7 @@ use std::{
 
 use async_trait::async_trait;
 use midjourney_core::{
+    budget::{Budget, Budgets, Credits, Purse, Spending},
     clock::Timestamp,
     id::{ImageId, JobId, UploadId},
     image::{Image, Upload},
@@ -24,6 +25,7 @@ use tokio::sync::watch;
 enum Fault {
     AcceptsDuplicateIds,
     BumpsVersionOnClaim,
+    ChargesNobody,
     ClaimsEarly,
     ClaimsNewestFirst,
     ClaimsOverTheLimit,
@@ -48,6 +50,7 @@ enum Fault {
     HistoryFromStart,
     HistoryOfAnybody,
     IgnoresAccounts,
+    IgnoresBudgets,
     IgnoresDigest,
     IgnoresImageOwner,
     IgnoresKeys,
@@ -57,6 +60,8 @@ enum Fault {
     ImagesById,
     ImagesOldestFirst,
     KeepReleases,
+    KeepsCharges,
+    KeepsChargesOfMoved,
     KeepsAccounts,
     KeepsImagesOfRefused,
     KeysLookFree,
@@ -151,6 +156,8 @@ impl JobStore for Broken {
     async fn insert(&self, mut jobs: NewJobs) -> Result<Insertion, StoreError> {
         self.seen().accounts.push(jobs.account.clone());
         match self.fault {
+            Fault::ChargesNobody => jobs.jobs.iter_mut().for_each(|job| job.cost = Credits::ZERO),
+            Fault::IgnoresBudgets => jobs.budgets = Budgets::default(),
             Fault::IgnoresKeys => jobs.idempotency_key = None,
             Fault::ForgetsBatches => jobs.batch = None,
             Fault::ForgetsParents => jobs.jobs.iter_mut().for_each(|job| job.request.parent = None),
@@ -346,7 +353,7 @@ impl JobStore for Broken {
     async fn commit(&self, mut commit: Commit) -> Result<Job, StoreError> {
         let id = commit.job;
         if self.has(Fault::KeepsAccounts) {
-            commit.account = None;
+            commit.transfer = None;
         }
         let Some(now) = self.inner.load(id).await? else {
             if self.has(Fault::CommitsWhatIsUnknown) {
@@ -372,6 +379,13 @@ impl JobStore for Broken {
                 commit.lease = held.map(|lease| (lease, LeaseEnd::Release));
             }
             Fault::ForgetsImages => commit.images.clear(),
+            Fault::KeepsCharges => commit.refund = false,
+            Fault::KeepsChargesOfMoved => {
+                if let Some(transfer) = &mut commit.transfer {
+                    transfer.cost = now.cost;
+                    transfer.budget = Budget::default();
+                }
+            }
             Fault::ForgetsTrouble => commit.life.trouble = None,
             Fault::DropsProgress => commit.event = None,
             Fault::DropsWaits if commit.event.is_none() => return Ok(now),
@@ -477,6 +491,10 @@ impl JobStore for Broken {
         Ok(page)
     }
 
+    async fn spent(&self, purses: &[Purse], now: Timestamp) -> Result<Vec<Spending>, StoreError> {
+        self.inner.spent(purses, now).await
+    }
+
     async fn counts(&self) -> Result<Counts, StoreError> {
         let mut counts = self.inner.counts().await?;
         if self.has(Fault::CountsWrong) {
@@ -514,6 +532,10 @@ super::bites! {
     job_store, reference, broken;
     duplicate_ids: AcceptsDuplicateIds => [insert_is_all_or_nothing],
     version_on_claim: BumpsVersionOnClaim => [claim_changes_nothing_a_reader_sees],
+    free_jobs: ChargesNobody => [jobs_are_charged_to_both_purses],
+    ignored_budgets: IgnoresBudgets => [a_budget_is_never_exceeded],
+    kept_charges: KeepsCharges => [a_free_end_gives_the_charge_back],
+    kept_charges_of_moved_jobs: KeepsChargesOfMoved => [a_move_takes_the_charge_along],
     early_claims: ClaimsEarly => [
         claim_hands_out_only_what_is_due,
         a_leased_job_is_claimed_again_only_after_its_lease,

@@ -151,7 +151,7 @@ fn code(error: &Error) -> Code {
         ) => Code::Invalid,
         // Our queue is the job store: where it is full, nothing more can be queued.
         (ErrorKind::StorageFull, _) => Code::QueueRejected,
-        (ErrorKind::Unavailable | ErrorKind::Internal, _) => Code::Failure,
+        (ErrorKind::OverBudget | ErrorKind::Unavailable | ErrorKind::Internal, _) => Code::Failure,
     }
 }
 
@@ -480,6 +480,7 @@ mod tests {
                 ("conflict", 4),
                 ("idempotency_mismatch", 4),
                 ("upstream_rejected", 3),
+                ("over_budget", 9),
                 ("unavailable", 9),
                 ("storage_full", 23),
                 ("internal", 9),

@@ -24,6 +24,8 @@ CREATE TABLE jobs (
     sequence        INTEGER NOT NULL DEFAULT 1,
     created_at      INTEGER NOT NULL,
     updated_at      INTEGER NOT NULL,
+    -- What its purses are charged with, in thousandths of a credit.
+    cost            INTEGER NOT NULL DEFAULT 0,
     idempotency_key TEXT,
     digest          BLOB,
     -- The place of the job within its request.
@@ -52,6 +54,15 @@ CREATE TABLE tallies (
     PRIMARY KEY (what, name)
 ) STRICT, WITHOUT ROWID;
 INSERT INTO tallies (what, name, number) VALUES ('position', '', 0);
+
+-- What was spent from each purse on each day (counted from 1970-01-01, UTC), in thousandths of a credit, less what was
+-- given back. Purses are 'account:NAME' and 'owner:NAME'.
+CREATE TABLE spending (
+    purse  TEXT    NOT NULL,
+    day    INTEGER NOT NULL,
+    amount INTEGER NOT NULL,
+    PRIMARY KEY (purse, day)
+) STRICT, WITHOUT ROWID;
 
 -- What happened to jobs after they were accepted.
 CREATE TABLE events (

@@ -41,11 +41,7 @@ impl<'a> Wording<'a> {
 
     /// The upstream's word for the speed that the prompt asks for: all that take one as a field call it so.
     pub(in crate::client) fn speed(&self) -> Option<&'static str> {
-        match self.read.as_ref()?.params().speed()? {
-            Speed::Fast => Some("fast"),
-            Speed::Relax => Some("relax"),
-            Speed::Turbo => Some("turbo"),
-        }
+        self.read.as_ref()?.params().speed().map(Speed::name)
     }
 }
 
