@@ -189,8 +189,20 @@ struct Learned {
     starting: HashMap<AccountName, usize>,
     /// When the last jobs of an account were started, for a minute.
     started: HashMap<AccountName, VecDeque<Timestamp>>,
+    /// What is wrong with accounts that are not ok.
+    troubles: HashMap<AccountName, Trouble>,
     /// Accounts that draw in relax mode, and until when.
     relaxed: HashMap<AccountName, Timestamp>,
+}
+
+/// What is wrong with an account.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Trouble {
+    /// Since when it is so.
+    pub since: Timestamp,
+    /// Why, in one sentence.
+    pub reason: String,
 }
 
 /// What [`Limits::per_minute`] counts in.
@@ -420,8 +432,13 @@ impl Accounts {
         }
     }
 
-    /// Notes what a call for `name` came to. A change of its condition is logged, once.
-    pub fn note(&self, name: &AccountName, signal: Signal, now: Timestamp) {
+    /// What is wrong with an account; `None` while it is ok.
+    pub fn trouble(&self, name: &AccountName) -> Option<Trouble> {
+        lock(&self.learned).troubles.get(name).cloned()
+    }
+
+    /// Notes what a call for `name` came to, and why where it failed. A change of its condition is logged, once.
+    pub fn note(&self, name: &AccountName, signal: Signal, why: Option<&str>, now: Timestamp) {
         let (before, after) = {
             let mut learned = lock(&self.learned);
             let before = learned.health.get(name).copied().unwrap_or_default();
@@ -431,7 +448,15 @@ impl Accounts {
             } else {
                 learned.health.insert(name.clone(), after);
             }
-            (before.condition(), after.condition())
+            let (before, after) = (before.condition(), after.condition());
+            if after == Condition::Ok {
+                learned.troubles.remove(name);
+            } else if before != after {
+                let reason = why.unwrap_or_default().to_owned();
+                let trouble = Trouble { since: now, reason };
+                learned.troubles.insert(name.clone(), trouble);
+            }
+            (before, after)
         };
         if before == after {
             return;
@@ -439,7 +464,8 @@ impl Accounts {
         if after == Condition::Ok {
             info!(account = %name, was = before.name(), "the account works again");
         } else {
-            warn!(account = %name, condition = after.name(), "the account gets no new work for now");
+            let why = why.unwrap_or_default();
+            warn!(account = %name, condition = after.name(), why, "the account gets no new work for now");
         }
     }
 }

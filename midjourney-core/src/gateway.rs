@@ -14,6 +14,7 @@
 //! # }
 //! ```
 
+mod accounts;
 mod act;
 mod follow_ups;
 mod hub;
@@ -27,6 +28,7 @@ mod watch;
 
 use std::{sync::Arc, time::Duration};
 
+pub use accounts::{AccountView, BudgetView, SpendingView};
 pub use act::{Act, Start};
 pub use intake::{Accepted, Imagine, PromptCheck, PromptRules};
 pub use pictures::Picture;

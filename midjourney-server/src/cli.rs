@@ -3,6 +3,7 @@
 //! What is asked for goes to standard output, everything else to standard error. Exit status: 0 done, 1 it failed,
 //! 2 it was asked wrongly and nothing was done or spent, 130 interrupted.
 
+mod accounts;
 mod actions;
 mod args;
 mod context;
@@ -69,6 +70,7 @@ async fn dispatch(command: Command, context: &Context) -> Result<ExitCode, Failu
         Command::Jobs(command) => jobs::run(context, command).await,
         Command::Images(command) => images::run(context, command).await,
         Command::Serve(args) => serve::run(context, args).await,
+        Command::Accounts => accounts::run(context).await,
         Command::Doctor => doctor::run(context).await,
         #[cfg(feature = "simulator")]
         Command::Simulate(_) => Ok(ExitCode::SUCCESS),

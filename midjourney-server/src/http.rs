@@ -237,6 +237,7 @@ fn api() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(images::content))
         .routes(routes!(prompt::check))
         .routes(routes!(system::version))
+        .routes(routes!(system::accounts))
         .routes(routes!(system::config))
         .routes(routes!(system::healthz))
         .routes(routes!(system::readyz))

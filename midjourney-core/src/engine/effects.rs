@@ -157,7 +157,10 @@ pub(super) async fn poll(
             // A task's own failure may be the account's, such as a ban.
             if let RemoteStatus::Failed(failure) = &status {
                 let now = parts.clock.now();
-                parts.accounts.note(&job.account, Signal::of(failure, None), now);
+                let signal = Signal::of(failure, None);
+                parts
+                    .accounts
+                    .note(&job.account, signal, Some(&failure.message), now);
             }
             Input::Observed(status)
         }
@@ -252,7 +255,8 @@ fn note<T>(parts: &Parts, job: &Job, good: Signal, answer: &Result<T, ClientErro
         Err(error) if error.failure.kind == FailureKind::TimedOut => Signal::Hung,
         Err(error) => Signal::of(&error.failure, error.retry_after),
     };
-    parts.accounts.note(&job.account, signal, parts.clock.now());
+    let why = answer.as_ref().err().map(|error| &*error.failure.message);
+    parts.accounts.note(&job.account, signal, why, parts.clock.now());
 }
 
 fn log(client: &Arc<dyn MidjourneyClient>, call: &'static str, error: &ClientError) {

@@ -19,8 +19,8 @@ use midjourney_core::{
     id::JobId,
     image::ImageStore,
     job::{
-        AccountName, Action, Failure, FailureKind, IdempotencyKey, InputImage, Owner, ParentRef, PictureForm,
-        RemoteStatus, Spent, Status,
+        AccountName, Action, Failure, FailureKind, IdempotencyKey, InputImage, JobRequest, NewJob, NewJobs,
+        Owner, ParentRef, PictureForm, RemoteStatus, Spent, Status,
     },
     prompt::Speed,
     testing::{FakeClient, SeededEntropy, SubmitOutcome, Trouble, tiny_png},
@@ -608,4 +608,42 @@ async fn a_speed_is_drawn_by_an_account_that_has_it() {
     let turbo = gateway.imagine(Imagine::new("a fox --turbo")).await.unwrap_err();
     assert_eq!(turbo.kind(), ErrorKind::Rejected);
     assert!(turbo.to_string().contains("no turbo mode"), "{turbo}");
+}
+
+#[tokio::test]
+async fn accounts_tell_what_they_have_to_do_and_what_is_wrong_with_them() {
+    let pool = Pool::new(2, Strategy::Priority, slots(1)).with(|_, account| {
+        let (prices, budget) = priced(2, Some(100));
+        account.with_prices(prices, budget)
+    });
+    pool.clients[0].script_submits([refused(FailureKind::NeedsPerson)]);
+    let id = pool.accept(1).await[0];
+    // A job of an account that was configured once.
+    let left = NewJob::new(
+        JobId::new(pool.world.clock.now(), &SeededEntropy::new(5)),
+        JobRequest::imagine("a hare"),
+    );
+    let now = pool.world.clock.now();
+    let left = NewJobs::new(Owner::local(), AccountName::new("former"), vec![left], now);
+    pool.world.jobs.insert(left).await.unwrap();
+    let engine = pool.start();
+    pool.world.live_until_over(id).await;
+    let views = pool.gateway().accounts().await.unwrap();
+    drop(engine);
+    let told: Vec<_> = views
+        .iter()
+        .map(|view| (view.name.as_str(), view.condition, view.pending, view.spent.day))
+        .collect();
+    assert_eq!(
+        told,
+        [
+            ("account-0", "needs_person", 0, Credits::ZERO),
+            ("account-1", "ok", 0, Credits::whole(2)),
+            ("former", "not_configured", 1, Credits::ZERO),
+        ]
+    );
+    assert_eq!(views[0].reason.as_deref(), Some("as scripted"));
+    assert_eq!(views[0].since, Some(now));
+    assert!(views[0].waits_until.is_some_and(|until| until > now));
+    assert!(views[1].actions.contains(&"imagine"));
 }

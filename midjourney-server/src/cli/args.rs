@@ -48,6 +48,8 @@ pub(super) enum Command {
     Images(ImagesCommand),
     /// Serve the HTTP API
     Serve(ServeArgs),
+    /// List the accounts: what waits, what runs, and what was spent
+    Accounts,
     /// Check the configuration, the storage and the upstream
     Doctor,
     /// Imitate an upstream on this machine, over its own wire format; costs nothing

@@ -238,6 +238,19 @@ async fn stores(context: &Context) -> Vec<Finding> {
             ),
         ));
     }
+    if let Ok(accounts) = assembled.gateway.accounts().await {
+        let strays = accounts.iter().filter(|account| account.upstream.is_none());
+        findings.extend(strays.map(|account| {
+            let jobs = account.pending.saturating_add(account.running);
+            let detail = format!("{jobs} of its jobs are not over, and nobody works on them");
+            Finding::warn(
+                "accounts",
+                detail,
+                "configure the account again, or cancel the jobs",
+            )
+            .of(&account.name)
+        }));
+    }
     findings
 }
 

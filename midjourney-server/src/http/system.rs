@@ -9,6 +9,7 @@ use axum::{
     response::{Html, IntoResponse, Redirect, Response},
 };
 use bytes::Bytes;
+use midjourney_core::gateway::AccountView;
 use serde::Serialize;
 
 use super::{
@@ -93,6 +94,13 @@ pub(super) async fn readyz(State(app): State<Arc<App>>) -> Result<Json<Health>, 
     responses((status = 200, description = "The entries, with secrets blotted out.", body = serde_json::Value)))]
 pub(super) async fn config(State(app): State<Arc<App>>) -> Response {
     json(&app.config)
+}
+
+/// Every account: what it has to do, what was spent on it, and what is wrong with it.
+#[utoipa::path(get, path = "/accounts", tag = "system",
+    responses((status = 200, description = "The accounts.", body = Vec<AccountView>)))]
+pub(super) async fn accounts(State(app): State<Arc<App>>) -> Result<Json<Vec<AccountView>>, Problem> {
+    Ok(Json(app.gateway.accounts().await?))
 }
 
 /// Every known version of the models, what each supports, and the default.

@@ -405,3 +405,22 @@ async fn versions_and_configuration_are_told() {
         );
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn accounts_are_told() {
+    let server = Setup::new().start().await;
+    let accounts: Value = server
+        .get("/accounts")
+        .send()
+        .await
+        .unwrap()
+        .json()
+        .await
+        .unwrap();
+    let account = &accounts[0];
+    assert_eq!(
+        (&account["condition"], &account["pending"], &account["spent"]),
+        (&json!("ok"), &json!(0), &json!({"day": 0, "month": 0}))
+    );
+    assert_eq!(account["actions"][0], "imagine");
+}
