@@ -432,6 +432,11 @@ impl Accounts {
         }
     }
 
+    /// Whether an account did not answer in time when it was last asked anything.
+    pub fn hangs(&self, name: &AccountName) -> bool {
+        lock(&self.learned).health.get(name).is_some_and(Health::hangs)
+    }
+
     /// What is wrong with an account; `None` while it is ok.
     pub fn trouble(&self, name: &AccountName) -> Option<Trouble> {
         lock(&self.learned).troubles.get(name).cloned()

@@ -83,12 +83,19 @@ pub struct Health {
     /// When it may be tried again; meaningless while it is ok.
     retry_at: Timestamp,
     failures: u32,
+    /// It did not answer in time when it was last asked.
+    hangs: bool,
 }
 
 impl Health {
     /// How it is doing.
     pub const fn condition(&self) -> Condition {
         self.condition
+    }
+
+    /// Whether it did not answer in time when it was last asked: whoever asks it anything may wait long.
+    pub const fn hangs(&self) -> bool {
+        self.hangs
     }
 
     /// When new work may be sent: `None` at once, else not before that time, and then one piece as a probe.
@@ -112,7 +119,7 @@ impl Health {
             Signal::Told => {
                 return match self.condition {
                     Condition::Ok | Condition::Down => Self::default(),
-                    _ => self,
+                    _ => Self { hangs: false, ..self },
                 };
             }
             Signal::Failed(kind, asked) => (kind, asked),
@@ -122,8 +129,9 @@ impl Health {
                         condition: Condition::Down,
                         retry_at: now.saturating_add(PROBE_DOWN),
                         failures: FAILURES_UNTIL_DOWN,
+                        hangs: true,
                     },
-                    _ => self,
+                    _ => Self { hangs: true, ..self },
                 };
             }
         };
@@ -131,6 +139,7 @@ impl Health {
             condition,
             retry_at: now.saturating_add(pause(condition)),
             failures: 0,
+            hangs: false,
         };
         match kind {
             FailureKind::QuotaExhausted => stuck(Condition::Exhausted),
@@ -140,16 +149,22 @@ impl Health {
                 condition: Condition::Throttled,
                 retry_at: now.saturating_add(asked.unwrap_or(PAUSE)),
                 failures: 0,
+                hangs: false,
             },
             FailureKind::Transient | FailureKind::TimedOut | FailureKind::BadAnswer => {
                 let failures = self.failures.saturating_add(1);
                 if failures < FAILURES_UNTIL_DOWN {
-                    return Self { failures, ..self };
+                    return Self {
+                        failures,
+                        hangs: false,
+                        ..self
+                    };
                 }
                 Self {
                     condition: Condition::Down,
                     retry_at: now.saturating_add(asked.unwrap_or(PROBE_DOWN)),
                     failures,
+                    hangs: false,
                 }
             }
             // What is wrong with a prompt, a picture or our own storage says that the account answers.
@@ -204,7 +219,9 @@ mod tests {
         assert_eq!(health.after(Signal::Told, at(2)), Health::default());
         // An account that has no credit has none, whether it answers or not.
         let broke = Health::default().after(failed(FailureKind::QuotaExhausted), at(0));
-        assert_eq!(broke.after(Signal::Hung, at(1)), broke);
+        let hung = broke.after(Signal::Hung, at(1));
+        assert_eq!(hung.condition(), Condition::Exhausted);
+        assert!(hung.hangs() && !hung.after(Signal::Told, at(2)).hangs());
     }
 
     #[test]

@@ -1,6 +1,10 @@
 //! Finds due jobs and starts a worker for each.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+    time::Duration,
+};
 
 use tokio::{sync::watch, task::JoinSet};
 use tracing::{Instrument as _, debug, info_span, warn};
@@ -11,7 +15,7 @@ use crate::{
     clock::Timestamp,
     error::Chain,
     id::WorkerId,
-    job::{Claim, Share, Status, is_due},
+    job::{AccountName, Claim, Claimed, Share, Status, is_due},
 };
 
 /// How many jobs are taken from an account that takes none, to be moved.
@@ -32,17 +36,16 @@ pub(super) async fn run(
 ) {
     let config = config.workable();
     let mut changes = parts.jobs.changes();
-    // Dropped with this future, which aborts what is still running: that is how `Engine` stops at once.
-    let mut workers = JoinSet::new();
+    let mut crew = Crew::new(&parts, config, stopping.clone());
 
     while !*stopping.borrow() {
         // Before looking, so that a change after the look is not missed.
         changes.mark_unchanged();
-        let free = config.concurrency.saturating_sub(workers.len());
+        let free = crew.free();
         let now = parts.clock.now();
         let mut next_look = now.saturating_add(LONGEST_IDLE);
         if free > 0 {
-            let (shares, look) = shares(&parts, now).await;
+            let (shares, look) = shares(&parts, &crew, now).await;
             next_look = next_look.min(look.unwrap_or(next_look));
             match parts.jobs.next_due(&shares).await {
                 Ok(Some(due)) if is_due(due, now) => {
@@ -56,19 +59,7 @@ pub(super) async fn run(
                                 now
                             };
                             for claimed in claimed {
-                                let span = info_span!("job", id = %claimed.job.id);
-                                let account = &claimed.job.account;
-                                let starts = claimed.job.status() == Status::Pending
-                                    && parts.accounts.waits_until(account, now).is_none();
-                                let starting = starts.then(|| parts.accounts.starting(account, now));
-                                let worker = Worker::new(
-                                    Arc::clone(&parts),
-                                    config,
-                                    stopping.clone(),
-                                    claimed,
-                                    starting,
-                                );
-                                workers.spawn(worker.run().instrument(span));
+                                crew.put_to_work(claimed, now);
                             }
                         }
                         Err(error) => {
@@ -85,11 +76,11 @@ pub(super) async fn run(
                 }
             }
         }
-        let full = workers.len() >= config.concurrency;
+        let full = crew.free() == 0;
         tokio::select! {
             biased;
             _ = stopping.changed() => {}
-            Some(done) = workers.join_next() => note_panic(done),
+            Some(done) = crew.workers.join_next() => note_panic(done),
             () = parts.clock.sleep_until(next_look), if !full => {}
             news = changes.changed(), if !full => {
                 if news.is_err() {
@@ -99,14 +90,69 @@ pub(super) async fn run(
             }
         }
     }
-    debug!(running = workers.len(), "no more jobs are taken");
-    while let Some(done) = workers.join_next().await {
+    debug!(running = crew.workers.len(), "no more jobs are taken");
+    while let Some(done) = crew.workers.join_next().await {
         note_panic(done);
     }
 }
 
+/// The workers of one engine, and for which account each is busy. One account whose calls hang must not take up all of
+/// them: the others' jobs would wait as long as its calls do.
+struct Crew {
+    parts: Arc<Parts>,
+    config: EngineConfig,
+    stopping: watch::Receiver<bool>,
+    /// Dropped with this, which aborts what is still running: that is how `Engine` stops at once.
+    workers: JoinSet<()>,
+    /// One clone for each worker.
+    busy: HashMap<AccountName, Arc<()>>,
+}
+
+impl Crew {
+    fn new(parts: &Arc<Parts>, config: EngineConfig, stopping: watch::Receiver<bool>) -> Self {
+        Self {
+            parts: Arc::clone(parts),
+            config,
+            stopping,
+            workers: JoinSet::new(),
+            busy: HashMap::new(),
+        }
+    }
+
+    fn free(&self) -> usize {
+        self.config.concurrency.saturating_sub(self.workers.len())
+    }
+
+    /// How many more may work for `account`: half of all where there are others, one at a time where its calls hang.
+    fn free_for(&self, account: &AccountName) -> usize {
+        let accounts = &self.parts.accounts;
+        let most = match accounts.all().len() {
+            0 | 1 => self.config.concurrency,
+            _ if accounts.hangs(account) => 1,
+            _ => self.config.concurrency.div_ceil(2),
+        };
+        let busy = self.busy.get(account).map_or(0, Arc::strong_count);
+        most.saturating_sub(busy.saturating_sub(1))
+    }
+
+    fn put_to_work(&mut self, claimed: Claimed, now: Timestamp) {
+        let (parts, account) = (Arc::clone(&self.parts), claimed.job.account.clone());
+        let span = info_span!("job", id = %claimed.job.id);
+        let starts =
+            claimed.job.status() == Status::Pending && parts.accounts.waits_until(&account, now).is_none();
+        let starting = starts.then(|| parts.accounts.starting(&account, now));
+        let worker = Worker::new(parts, self.config, self.stopping.clone(), claimed, starting);
+        let hand = Arc::clone(self.busy.entry(account).or_default());
+        let run = async move {
+            worker.run().await;
+            drop(hand);
+        };
+        self.workers.spawn(run.instrument(span));
+    }
+}
+
 /// What may be taken of each account's work, and when an account that gets none now may get some.
-async fn shares(parts: &Parts, now: Timestamp) -> (Vec<Share>, Option<Timestamp>) {
+async fn shares(parts: &Parts, crew: &Crew, now: Timestamp) -> (Vec<Share>, Option<Timestamp>) {
     let mut shares = Vec::new();
     let mut look: Option<Timestamp> = None;
     let starting = parts.accounts.about_to_start();
@@ -147,6 +193,7 @@ async fn shares(parts: &Parts, now: Timestamp) -> (Vec<Share>, Option<Timestamp>
         shares.push(Share {
             account: account.name.clone(),
             starts,
+            most: crew.free_for(&account.name),
         });
     }
     (shares, look)

@@ -274,12 +274,14 @@ impl ImageQuery {
 
 /// How much of one account's work may be taken.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[expect(clippy::exhaustive_structs, reason = "an account and a number")]
+#[expect(clippy::exhaustive_structs, reason = "an account and two numbers")]
 pub struct Share {
     /// The account.
     pub account: AccountName,
-    /// At most this many jobs that were not submitted yet. Those under way may always be taken.
+    /// At most this many jobs that were not submitted yet.
     pub starts: usize,
+    /// At most this many jobs in all.
+    pub most: usize,
 }
 
 impl From<AccountName> for Share {
@@ -288,6 +290,7 @@ impl From<AccountName> for Share {
         Self {
             account,
             starts: usize::MAX,
+            most: usize::MAX,
         }
     }
 }

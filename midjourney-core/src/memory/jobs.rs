@@ -154,12 +154,14 @@ fn take(shares: &mut [Share], job: &Job) -> bool {
     let Some(share) = shares.iter_mut().find(|share| share.account == job.account) else {
         return false;
     };
-    if job.status() != Status::Pending {
-        return true;
+    let starts = usize::from(job.status() == Status::Pending);
+    match (share.starts.checked_sub(starts), share.most.checked_sub(1)) {
+        (Some(starts), Some(most)) => {
+            (share.starts, share.most) = (starts, most);
+            true
+        }
+        _ => false,
     }
-    let left = share.starts.checked_sub(1);
-    share.starts = left.unwrap_or(0);
-    left.is_some()
 }
 
 #[async_trait]

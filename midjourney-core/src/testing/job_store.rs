@@ -59,6 +59,7 @@ macro_rules! __job_store_cases {
             claim_hands_out_only_what_is_due,
             claim_keeps_to_its_accounts,
             claim_starts_no_more_than_its_share,
+            claim_takes_no_more_of_an_account_than_its_share,
             live_counts_what_waits_and_what_runs,
             claim_takes_what_lies_too_far_ahead,
             claim_takes_the_longest_due_first,
@@ -582,8 +583,8 @@ pub async fn claim_starts_no_more_than_its_share(store: Arc<dyn JobStore>) {
     let begun = given::load(&store, 1).await;
     store.commit(given::progress(&begun, 5, 1)).await.unwrap();
     let share = |starts| Share {
-        account: account(),
         starts,
+        ..account().into()
     };
     let mut wish = given::wish(10, 1_000_000);
     wish.accounts = vec![share(0)];
@@ -597,6 +598,29 @@ pub async fn claim_starts_no_more_than_its_share(store: Arc<dyn JobStore>) {
         claimed.iter().map(|c| c.job.id).collect::<Vec<_>>(),
         [job_id(2), job_id(3)]
     );
+}
+
+/// One account never takes up all hands: no more of its jobs are handed out than its share is, whatever they are.
+pub async fn claim_takes_no_more_of_an_account_than_its_share(store: Arc<dyn JobStore>) {
+    given::insert(&store, given::jobs(&[1, 2, 3, 4])).await;
+    let begun = given::load(&store, 2).await;
+    store.commit(given::progress(&begun, 5, 1)).await.unwrap();
+    let mut others = given::jobs(&[5]);
+    others.account = AccountName::new("other");
+    given::insert(&store, others).await;
+    let share = |most| Share {
+        most,
+        ..account().into()
+    };
+    let mut wish = given::wish(10, 1_000_000);
+    wish.accounts = vec![share(0), AccountName::new("other").into()];
+    assert_eq!(store.next_due(&[share(0)]).await.unwrap(), None);
+    let claimed = store.claim(wish.clone()).await.unwrap();
+    assert_eq!(claimed.iter().map(|c| c.job.id).collect::<Vec<_>>(), [job_id(5)]);
+    wish.accounts = vec![share(2)];
+    assert_eq!(store.claim(wish.clone()).await.unwrap().len(), 2);
+    wish.accounts = vec![share(3)];
+    assert_eq!(store.claim(wish).await.unwrap().len(), 2);
 }
 
 /// What an account has to do: jobs that wait and jobs that hold a slot, without those that are over, in every state and
@@ -648,8 +672,8 @@ pub async fn claim_takes_what_lies_too_far_ahead(store: Arc<dyn JobStore>) {
     waiting_until(&store, 4, day + 2).await;
     let mut wish = given::wish(10, 1);
     wish.accounts = vec![Share {
-        account: account(),
         starts: 1,
+        ..account().into()
     }];
     assert_eq!(store.claim(wish).await.unwrap().len(), 1);
     // A lease that was taken in the far future holds nobody up either.

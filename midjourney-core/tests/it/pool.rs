@@ -328,6 +328,22 @@ async fn four_accounts_go_on_while_the_fifth_hangs() {
     );
 }
 
+/// Not even where nothing says how many jobs an account may be given at once.
+#[tokio::test]
+async fn an_account_whose_calls_hang_never_takes_up_all_workers() {
+    let pool = Pool::new(2, Strategy::RoundRobin, Limits::default());
+    pool.clients[0].script_submits((0..100).map(|_| SubmitOutcome::HangBefore));
+    pool.accept(80).await;
+    let engine = pool.start();
+    pool.world
+        .live_until("all that can be done", async || {
+            pool.world.jobs.counts().await.unwrap().completed == 40
+        })
+        .await;
+    drop(engine);
+    assert_eq!(pool.paid(), [0, 40]);
+}
+
 #[tokio::test]
 async fn a_follow_up_waits_for_its_own_account() {
     let pool = Pool::new(2, Strategy::Priority, Limits::default());

@@ -174,11 +174,13 @@ impl Command for Claim {
         let mut candidates = Vec::new();
         let mut due = tx.db.prepare_cached(CLAIMABLE)?;
         for share in &claim.accounts {
+            let first = candidates.len();
             for status in LIVING {
+                let most = share.most.min(claim.limit);
                 let most = if status == Status::Pending {
-                    share.starts.min(claim.limit)
+                    share.starts.min(most)
                 } else {
-                    claim.limit
+                    most
                 };
                 let wanted = params![
                     share.account.as_str(),
@@ -198,6 +200,10 @@ impl Command for Claim {
                     candidates.push(candidate?);
                 }
             }
+            if let Some(own) = candidates.get_mut(first..) {
+                own.sort_unstable();
+            }
+            candidates.truncate(first.saturating_add(share.most));
         }
         candidates.sort_unstable();
         let mut take = tx.db.prepare_cached(&format!(

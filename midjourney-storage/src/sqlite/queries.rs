@@ -84,7 +84,7 @@ pub(super) fn next_due(db: &Connection, shares: &[Share]) -> rusqlite::Result<Op
     let mut next: Option<i64> = None;
     for share in shares {
         for status in LIVING {
-            if status == Status::Pending && share.starts == 0 {
+            if share.most == 0 || (status == Status::Pending && share.starts == 0) {
                 continue;
             }
             let wanted = params![share.account.as_str(), status_code(status)];

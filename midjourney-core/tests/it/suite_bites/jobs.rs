@@ -55,6 +55,7 @@ enum Fault {
     IgnoresImageOwner,
     IgnoresKeys,
     IgnoresOwner,
+    IgnoresShares,
     IgnoresStarts,
     IgnoresVersion,
     ImagesById,
@@ -272,6 +273,10 @@ impl JobStore for Broken {
                 .accounts
                 .iter_mut()
                 .for_each(|share| share.starts = usize::MAX),
+            Fault::IgnoresShares => claim
+                .accounts
+                .iter_mut()
+                .for_each(|share| share.most = usize::MAX),
             Fault::ClaimsEarly => claim.now = now.saturating_add(Duration::from_millis(1)),
             Fault::ClaimsOverTheLimit => claim.limit += 1,
             Fault::ClaimsNewestFirst => {
@@ -578,6 +583,7 @@ super::bites! {
         list_filters_by_owner_status_and_batch,
         list_filters_and_pages_together
     ],
+    ignored_shares: IgnoresShares => [claim_takes_no_more_of_an_account_than_its_share],
     ignored_starts: IgnoresStarts => [claim_starts_no_more_than_its_share],
     ignored_version: IgnoresVersion => [
         commit_on_an_old_version_is_refused,
