@@ -438,20 +438,24 @@ pub async fn every_supported_action_gives_its_result(bench: Arc<dyn ClientBench>
     }
 }
 
+/// Whether somebody who was asked for `action` did it, having `done` this in the words of [`Action`].
+pub fn did(action: Action, done: &str) -> bool {
+    match action {
+        // How far is left to the upstream.
+        Action::Variation { strength: None } => done.starts_with(action.name()),
+        // Some have it as a prompt of links.
+        Action::Blend { .. } if done == Action::Imagine.name() => true,
+        _ => done == action.to_string(),
+    }
+}
+
 /// Numbers mean other things at every upstream: the right thing must come of them.
 fn assert_was_asked(bench: &Bench, asked: &Submission) {
     let action = asked.request.action;
     let Some((done, picture)) = bench.done() else {
         return;
     };
-    let alike = match action {
-        // How far is left to the upstream.
-        Action::Variation { strength: None } => done.starts_with(action.name()),
-        // Some have it as a prompt of links.
-        Action::Blend { .. } if done == Action::Imagine.name() => true,
-        _ => done == action.to_string(),
-    };
-    assert!(alike, "{action} was asked for, and {done} was done");
+    assert!(did(action, &done), "{action} was asked for, and {done} was done");
     let parent = asked.parent.as_ref();
     let of_grid = parent.is_some_and(|parent| !matches!(parent.action, Action::Upscale { .. }));
     if of_grid && action.needs().index == Need::Must {

@@ -1,6 +1,6 @@
 //! Every HTTP client against the imitation of its upstream, over real HTTP on loopback.
 //!
-//! To add one, name its dialect and say how its client is made: see the end of this file.
+//! To add one, name its dialect and say how its client is made: see `upstreams.rs`.
 
 use std::{
     sync::{Arc, Mutex},
@@ -9,20 +9,8 @@ use std::{
 
 use axum::{Router, body::Bytes, extract::State, routing::post};
 use midjourney_core::{
-    client::{
-        HttpOptions, MidjourneyClient,
-        acedata::AceData,
-        apiframe::ApiFrame,
-        evolink::EvoLink,
-        legnext::LegNext,
-        midjourney_proxy::{self, MidjourneyProxy},
-        ttapi::TtApi,
-        youchuan::YouChuan,
-    },
+    client::MidjourneyClient,
     client_suite,
-    key::{KeyName, KeyVault as _, Secret},
-    memory::MemoryKeys,
-    net::{Outbound, OutboundOptions},
     testing::{
         FakeClock,
         client_suite::{ClientBench, Mishap},
@@ -30,8 +18,8 @@ use midjourney_core::{
 };
 use midjourney_server::simulate::{Dialect, Fault, Simulation, SimulationOptions};
 
-/// The key, or the secret part of it.
-const SECRET: &str = "canary-5ecret-key";
+use crate::upstreams::{self, SECRET, each_dialect};
+
 const DURATION: Duration = Duration::from_secs(60);
 
 /// An imitated upstream with its client, and somebody who takes callbacks.
@@ -52,30 +40,18 @@ impl Drop for Bench {
 }
 
 impl Bench {
-    async fn new<C: MidjourneyClient>(
-        dialect: Dialect,
-        key: &str,
-        client: impl FnOnce(HttpOptions) -> C,
-    ) -> Arc<Self> {
+    async fn new(dialect: Dialect) -> Arc<Self> {
         let clock = FakeClock::new();
+        let key = upstreams::key(dialect);
         let mut options = SimulationOptions::new(dialect);
         options.duration = DURATION;
         options.side = 16;
-        options.key = Some(key.to_owned());
+        options.key = Some(key.clone());
         let simulation = Simulation::start(options, Arc::new(clock.clone())).unwrap();
-
-        let keys = MemoryKeys::new();
-        let name = KeyName::new("canary");
-        keys.add(&name, Secret::new(key)).await.unwrap();
-        let options = HttpOptions::new(
-            simulation.url().parse().unwrap(),
-            name,
-            Arc::new(keys),
-            Arc::new(clock.clone()),
-            Outbound::new(OutboundOptions::default()).unwrap(),
-        );
+        let keys = upstreams::vault(&key).await;
+        let options = upstreams::options(&simulation, keys, Arc::new(clock.clone()));
         // Only an answer that drips takes so long.
-        let client = client(options.with_submit_timeout(Duration::from_secs(2)));
+        let client = upstreams::client(dialect, options.with_submit_timeout(Duration::from_secs(2)));
 
         let bodies = Arc::default();
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -91,7 +67,7 @@ impl Bench {
         Arc::new(Self {
             clock,
             simulation,
-            client: Arc::new(client),
+            client,
             hook,
             bodies,
             listener: tokio::spawn(async move { axum::serve(listener, router).await.unwrap() }),
@@ -182,18 +158,13 @@ const fn fault(mishap: Mishap) -> Option<Fault> {
     })
 }
 
-/// The whole suite, for the client that `$client` makes of its options, against the imitation of `$dialect`. The key is
-/// [`SECRET`], or, where the upstream's keys have parts, `$key`, which holds it.
-macro_rules! upstream {
-    ($name:ident, $dialect:ident, $client:expr) => {
-        upstream!($name, $dialect, SECRET, $client);
-    };
-    ($name:ident, $dialect:ident, $key:expr, $client:expr) => {
+macro_rules! suite {
+    ($name:ident, $dialect:ident) => {
         mod $name {
             use super::*;
 
             async fn fresh() -> (Arc<dyn ClientBench>, ()) {
-                (Bench::new(Dialect::$dialect, $key, $client).await, ())
+                (Bench::new(Dialect::$dialect).await, ())
             }
 
             client_suite!(fresh);
@@ -201,33 +172,4 @@ macro_rules! upstream {
     };
 }
 
-fn proxy(dialect: midjourney_proxy::Dialect) -> impl FnOnce(HttpOptions) -> MidjourneyProxy {
-    move |options| MidjourneyProxy::new(options).with_dialect(dialect)
-}
-
-upstream!(
-    midjourney_proxy_java,
-    MidjourneyProxyJava,
-    proxy(midjourney_proxy::Dialect::Java)
-);
-upstream!(
-    midjourney_proxy_plus,
-    MidjourneyProxyPlus,
-    proxy(midjourney_proxy::Dialect::Plus)
-);
-upstream!(
-    midjourney_proxy_true_ai,
-    MidjourneyProxyTrueAi,
-    proxy(midjourney_proxy::Dialect::TrueAi)
-);
-upstream!(
-    midjourney_proxy_new_api,
-    MidjourneyProxyNewApi,
-    proxy(midjourney_proxy::Dialect::NewApi)
-);
-upstream!(acedata, AceData, AceData::new);
-upstream!(apiframe, ApiFrame, ApiFrame::new);
-upstream!(evolink, EvoLink, EvoLink::new);
-upstream!(legnext, LegNext, LegNext::new);
-upstream!(ttapi, TtApi, TtApi::new);
-upstream!(youchuan, YouChuan, &format!("app|{SECRET}"), YouChuan::new);
+each_dialect!(suite);

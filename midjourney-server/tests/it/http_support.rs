@@ -11,7 +11,9 @@ use midjourney_core::{
     clock::{OsEntropy, SystemClock},
     engine::{Engine, EngineConfig, Parts},
     gateway::{Gateway, PromptRules},
+    image::ImageStore,
     job::{AccountName, Backoff, JobStore, Policy},
+    key::Secret,
     link::PublicLinks,
     memory::{MemoryImageStore, MemoryJobStore},
 };
@@ -28,10 +30,13 @@ use tokio::{
 pub(crate) struct Setup {
     pub(crate) client: Arc<dyn MidjourneyClient>,
     pub(crate) jobs: Arc<dyn JobStore>,
+    pub(crate) images: Arc<dyn ImageStore>,
     pub(crate) options: HttpOptions,
     pub(crate) serve: ServeOptions,
     pub(crate) engine: bool,
     pub(crate) links: Option<PublicLinks>,
+    /// Whether there are links that lead to this very server, whatever `links` says.
+    pub(crate) links_here: bool,
 }
 
 impl Setup {
@@ -43,10 +48,12 @@ impl Setup {
         Self {
             client: Arc::new(Simulator::new(Arc::new(SystemClock), options)),
             jobs: Arc::new(MemoryJobStore::new()),
+            images: Arc::new(MemoryImageStore::new()),
             options: HttpOptions::new(Stopping::new()),
             serve: ServeOptions::default(),
             engine: true,
             links: None,
+            links_here: false,
         }
     }
 
@@ -67,20 +74,21 @@ impl Setup {
         let mut policy = Policy::default();
         policy.poll = Backoff::new(Duration::from_millis(5), Duration::from_millis(20));
         policy.retry = Backoff::new(Duration::from_millis(5), Duration::from_millis(20));
+        let listener = http::listen(([127, 0, 0, 1], 0).into()).unwrap();
+        let address = listener.local_addr().unwrap();
+        let here = || PublicLinks::new(format!("http://{address}"), Secret::new("of this test"));
         let parts = Parts {
             jobs: self.jobs,
-            images: Arc::new(MemoryImageStore::new()),
+            images: self.images,
             accounts: Accounts::single(AccountName::new("main"), self.client),
             clock: Arc::new(SystemClock),
             entropy: Arc::new(OsEntropy),
             policy,
             callback: None,
-            links: self.links,
+            links: self.links_here.then(here).or(self.links),
         };
         let gateway = Gateway::new(parts, PromptRules::default());
         let stopping = self.options.stopping.clone();
-        let listener = http::listen(([127, 0, 0, 1], 0).into()).unwrap();
-        let address = listener.local_addr().unwrap();
         let router = http::router(gateway.clone(), self.options).await;
         let engine = self.engine.then(|| gateway.start_engine(EngineConfig::default()));
         let task = tokio::spawn(http::serve(router, vec![listener], self.serve, stopping.clone()));

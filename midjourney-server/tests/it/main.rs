@@ -18,6 +18,7 @@
 
 mod cli;
 mod clients;
+mod every_action;
 mod http_bad_requests;
 mod http_edge;
 mod http_flow;
@@ -32,3 +33,4 @@ mod mj_client;
 mod process;
 mod shared_directory;
 mod simulate;
+mod upstreams;

@@ -1,0 +1,105 @@
+//! The clients of all upstreams that can be imitated, each against its imitation.
+
+use std::sync::Arc;
+
+use midjourney_core::{
+    client::{
+        HttpOptions, MidjourneyClient,
+        acedata::AceData,
+        apiframe::ApiFrame,
+        evolink::EvoLink,
+        legnext::LegNext,
+        midjourney_proxy::{self, MidjourneyProxy},
+        ttapi::TtApi,
+        youchuan::YouChuan,
+    },
+    clock::{Clock, SystemClock},
+    key::{KeyName, KeyVault as _, Secret},
+    memory::MemoryKeys,
+    net::{Outbound, OutboundOptions},
+};
+use midjourney_server::simulate::{Dialect, Simulation};
+
+/// The key that clients are given, or the secret part of it; must show nowhere.
+pub(crate) const SECRET: &str = "canary-5ecret-key";
+
+/// Expands `$with!(module_name, Dialect)` for each dialect.
+macro_rules! each_dialect {
+    ($with:ident) => {
+        $with!(midjourney_proxy_java, MidjourneyProxyJava);
+        $with!(midjourney_proxy_plus, MidjourneyProxyPlus);
+        $with!(midjourney_proxy_true_ai, MidjourneyProxyTrueAi);
+        $with!(midjourney_proxy_new_api, MidjourneyProxyNewApi);
+        $with!(legnext, LegNext);
+        $with!(youchuan, YouChuan);
+        $with!(ttapi, TtApi);
+        $with!(acedata, AceData);
+        $with!(apiframe, ApiFrame);
+        $with!(evolink, EvoLink);
+    };
+}
+pub(crate) use each_dialect;
+
+#[test]
+fn each_dialect_is_tested() {
+    let mut tested = Vec::new();
+    macro_rules! note {
+        ($name:ident, $dialect:ident) => {
+            tested.push(Dialect::$dialect);
+        };
+    }
+    each_dialect!(note);
+    assert_eq!(tested, Dialect::ALL);
+}
+
+/// A key as this upstream gives them out, around [`SECRET`].
+pub(crate) fn key(dialect: Dialect) -> String {
+    if dialect == Dialect::YouChuan {
+        format!("app|{SECRET}")
+    } else {
+        SECRET.to_owned()
+    }
+}
+
+/// How to reach `simulation` with the key in `keys`.
+pub(crate) fn options(simulation: &Simulation, keys: Arc<MemoryKeys>, clock: Arc<dyn Clock>) -> HttpOptions {
+    HttpOptions::new(
+        simulation.url().parse().unwrap(),
+        KeyName::new("canary"),
+        keys,
+        clock,
+        // The server under test is on this machine, as its imitated upstreams are.
+        Outbound::new(OutboundOptions::default().with_allow_private(true)).unwrap(),
+    )
+}
+
+/// A vault that holds `key` for [`options`].
+pub(crate) async fn vault(key: &str) -> Arc<MemoryKeys> {
+    let keys = Arc::new(MemoryKeys::new());
+    keys.add(&KeyName::new("canary"), Secret::new(key)).await.unwrap();
+    keys
+}
+
+/// The client that talks like `dialect`.
+pub(crate) fn client(dialect: Dialect, options: HttpOptions) -> Arc<dyn MidjourneyClient> {
+    let proxy = |options, dialect| Arc::new(MidjourneyProxy::new(options).with_dialect(dialect));
+    match dialect {
+        Dialect::MidjourneyProxyJava => proxy(options, midjourney_proxy::Dialect::Java),
+        Dialect::MidjourneyProxyPlus => proxy(options, midjourney_proxy::Dialect::Plus),
+        Dialect::MidjourneyProxyTrueAi => proxy(options, midjourney_proxy::Dialect::TrueAi),
+        Dialect::MidjourneyProxyNewApi => proxy(options, midjourney_proxy::Dialect::NewApi),
+        Dialect::LegNext => Arc::new(LegNext::new(options)),
+        Dialect::YouChuan => Arc::new(YouChuan::new(options)),
+        Dialect::TtApi => Arc::new(TtApi::new(options)),
+        Dialect::AceData => Arc::new(AceData::new(options)),
+        Dialect::ApiFrame => Arc::new(ApiFrame::new(options)),
+        Dialect::EvoLink => Arc::new(EvoLink::new(options)),
+        other => panic!("{other} has no client here"),
+    }
+}
+
+/// The client of `simulation`, by the real time.
+pub(crate) async fn connected(dialect: Dialect, simulation: &Simulation) -> Arc<dyn MidjourneyClient> {
+    let keys = vault(&key(dialect)).await;
+    client(dialect, options(simulation, keys, Arc::new(SystemClock)))
+}
