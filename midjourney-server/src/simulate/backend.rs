@@ -251,6 +251,10 @@ impl Backend {
         if !self.wire.refuses_content() {
             faults = faults.turning(Fault::Banned, Fault::Moderated);
         }
+        if order.at_once {
+            // What is over with its submit has no time left to vanish in.
+            faults = faults.turning(Fault::Vanish, Fault::Fail);
+        }
         self.state().account.submits += 1;
         match self.take(order, faults.clone()).await {
             Ok(seen) => {
@@ -445,7 +449,9 @@ impl Backend {
         let now = task.submitted;
         state.tasks.insert(id.clone(), task);
         state.order.push(id.clone());
-        if !waits {
+        if waits {
+            state.account.windows += 1;
+        } else {
             Self::pay(&mut state, &id, now);
         }
         Some(id)

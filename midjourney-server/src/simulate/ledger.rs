@@ -40,7 +40,9 @@ pub struct Account {
     pub submits: u64,
     /// How many of them were turned away.
     pub refused: u64,
-    /// How many of them started a task whose answer was lost or spoiled.
+    /// How many of them opened a window, which costs nothing until it is answered.
+    pub windows: u64,
+    /// How many of them were taken and had their answer lost or spoiled.
     pub lost: u64,
     /// Every task that was started, in order.
     pub paid: Vec<Paid>,

@@ -16,6 +16,7 @@
     reason = "tests count in small numbers, tell their figures, and run on one thread"
 )]
 
+mod accounting;
 mod cli;
 mod clients;
 mod every_action;

@@ -103,7 +103,7 @@ async fn the_account_is_told_over_http() {
     let account = get_from(&simulation, "/_simulate/ledger").await;
     assert_eq!(
         account,
-        json!({"submits": 2, "refused": 1, "lost": 0, "paid": [{
+        json!({"submits": 2, "refused": 1, "windows": 0, "lost": 0, "paid": [{
             "task": id, "mark": "mark", "action": "imagine", "prompt": "a fox", "asked": 1,
             "at": at,
         }]})
@@ -266,6 +266,19 @@ async fn acedata_calls_back_once_and_waits_for_nobody() {
         (400, &json!("api_not_implemented"))
     );
     assert_eq!(simulation.account().paid.len(), 1);
+}
+
+#[tokio::test]
+async fn what_is_paid_is_never_turned_away() {
+    let (simulation, _) = start(Dialect::AceData, "");
+    let order = json!({"prompt": "sim:vanish a fox"});
+    let (status, answer) = post_to(&simulation, "/midjourney/shorten", order).await;
+    assert_eq!(
+        status, 500,
+        "texts come with the submit, which has no time to vanish in: {answer}"
+    );
+    let account = simulation.account();
+    assert_eq!((account.refused, account.paid.len()), (0, 1));
 }
 
 #[tokio::test]
