@@ -4,7 +4,7 @@
 
 use midjourney_core::{
     client::{
-        InputPicture, Reconciliation, Submission,
+        InputPicture, Submission,
         acedata::{AceData, DEFAULT_BASE_URL},
     },
     image::ImageKind,
@@ -717,21 +717,6 @@ async fn the_seed_is_asked_for_by_the_image() {
     }
     let server = answering(500, "").await;
     assert!(client(MAKE, &server.uri()).seed(&parent).await.unwrap_err().retry);
-}
-
-#[tokio::test]
-async fn bad_bodies_give_typed_errors() {
-    upstream::bad_bodies_give_typed_errors(MAKE).await;
-}
-
-#[tokio::test]
-async fn a_lost_answer_is_never_sent_twice() {
-    upstream::a_lost_answer_is_never_sent_twice(MAKE).await;
-    let client = client(MAKE, DEFAULT_BASE_URL);
-    assert_eq!(
-        client.reconcile(&imagine()).await.unwrap(),
-        Reconciliation::Unknown
-    );
 }
 
 #[tokio::test]

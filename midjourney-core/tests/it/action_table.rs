@@ -5,23 +5,15 @@ use std::{fmt::Write as _, path::Path, sync::Arc};
 
 use midjourney_core::{
     client::{
-        HttpOptions, MidjourneyClient,
-        acedata::AceData,
-        apiframe::ApiFrame,
-        evolink::EvoLink,
-        legnext::LegNext,
-        midjourney_proxy::{Dialect, MidjourneyProxy},
-        midjourney_web::{MidjourneyWeb, WebOptions},
+        MidjourneyClient,
         simulator::{Simulator, SimulatorOptions},
-        ttapi::TtApi,
-        youchuan::YouChuan,
     },
     clock::SystemClock,
     job::{Action, PictureForm},
-    key::KeyName,
-    memory::MemoryKeys,
     net::{Outbound, OutboundOptions},
 };
+
+use crate::every_client::every_client;
 
 const HEAD: &str = "\
 # What each upstream can do
@@ -36,50 +28,18 @@ versions lack some actions. What is not there is refused before anything is spen
 const TESTED: &str = "
 How each is tested: what is sent and what answers mean, row by row after the upstream's wire facts, in
 `midjourney-core/tests/it/<upstream>.rs`; the same conformance suite for all of them over real HTTP against
-`midjourney simulate --dialect <upstream>` in `midjourney-server/tests/it/clients.rs`; hostile answers by the fuzz target of
-that name.
+`midjourney simulate --dialect <upstream>` in `midjourney-server/tests/it/clients.rs`; each *yes* of an action the whole way
+from our HTTP to stored pictures in `midjourney-server/tests/it/every_action.rs`; hostile answers by the fuzz target of that
+name; what goes wrong, row by row, in [faults.md](faults.md).
 ";
 
-fn http() -> HttpOptions {
+async fn upstreams() -> Vec<(&'static str, Arc<dyn MidjourneyClient>)> {
     let outbound = Outbound::new(OutboundOptions::default()).unwrap();
-    let base_url = "https://gateway.invalid".parse().unwrap();
-    let keys = Arc::new(MemoryKeys::new());
-    HttpOptions::new(
-        base_url,
-        KeyName::new("any"),
-        keys,
-        Arc::new(SystemClock),
-        outbound,
-    )
-}
-
-fn proxy(dialect: Dialect) -> Arc<dyn MidjourneyClient> {
-    Arc::new(MidjourneyProxy::new(http()).with_dialect(dialect))
-}
-
-fn web() -> Arc<dyn MidjourneyClient> {
-    let outbound = Outbound::new(OutboundOptions::default()).unwrap();
-    let vault = Arc::new(MemoryKeys::new());
-    let options = WebOptions::new(KeyName::new("any"), vault, Arc::new(SystemClock), outbound, "key");
-    Arc::new(MidjourneyWeb::new(options.unwrap()))
-}
-
-fn upstreams() -> Vec<(&'static str, Arc<dyn MidjourneyClient>)> {
     let simulator = Simulator::new(Arc::new(SystemClock), SimulatorOptions::default());
-    vec![
-        ("simulator", Arc::new(simulator)),
-        ("midjourney-proxy java", proxy(Dialect::Java)),
-        ("midjourney-proxy plus", proxy(Dialect::Plus)),
-        ("midjourney-proxy trueai", proxy(Dialect::TrueAi)),
-        ("midjourney-proxy new-api", proxy(Dialect::NewApi)),
-        ("acedata", Arc::new(AceData::new(http()))),
-        ("apiframe", Arc::new(ApiFrame::new(http()))),
-        ("evolink", Arc::new(EvoLink::new(http()))),
-        ("legnext", Arc::new(LegNext::new(http()))),
-        ("midjourney-web (against the service's terms)", web()),
-        ("ttapi", Arc::new(TtApi::new(http()))),
-        ("youchuan", Arc::new(YouChuan::new(http()))),
-    ]
+    let base = "https://gateway.invalid".parse().unwrap();
+    let mut upstreams: Vec<(_, Arc<dyn MidjourneyClient>)> = vec![("simulator", Arc::new(simulator))];
+    upstreams.extend(every_client(&base, &outbound).await);
+    upstreams
 }
 
 const fn word(yes: bool) -> &'static str {
@@ -99,8 +59,8 @@ fn row(page: &mut String, name: &str, cells: impl Iterator<Item = &'static str>)
     writeln!(page, "| {name} | {} |", cells.join(" | ")).unwrap();
 }
 
-fn page() -> String {
-    let upstreams = upstreams();
+async fn page() -> String {
+    let upstreams = upstreams().await;
     let mut page = HEAD.to_owned();
     row(&mut page, "", upstreams.iter().map(|(name, _)| *name));
     row(&mut page, "---", upstreams.iter().map(|_| "---"));
@@ -141,10 +101,10 @@ fn page() -> String {
     page + TESTED
 }
 
-#[test]
-fn the_action_table_is_what_the_clients_can_do() {
+#[tokio::test]
+async fn the_action_table_is_what_the_clients_can_do() {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/upstreams.md");
-    let page = page();
+    let page = page().await;
     if std::env::var_os("MEND_GOLDEN").is_some() {
         std::fs::write(&file, &page).unwrap();
     }

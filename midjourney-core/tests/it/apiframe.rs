@@ -4,7 +4,7 @@
 
 use midjourney_core::{
     client::{
-        InputPicture, Reconciliation, Submission,
+        InputPicture, Submission,
         apiframe::{ApiFrame, DEFAULT_BASE_URL, WEBHOOK_HEADER, is_from_upstream},
     },
     image::ImageKind,
@@ -562,21 +562,6 @@ async fn the_seed_is_asked_for() {
         assert_eq!(requests[0].url.path(), "/seed");
         assert_eq!(requests[0].body, br#"{"task_id":"parent-1"}"#);
     }
-}
-
-#[tokio::test]
-async fn bad_bodies_give_typed_errors() {
-    upstream::bad_bodies_give_typed_errors(MAKE).await;
-}
-
-#[tokio::test]
-async fn a_lost_answer_is_never_sent_twice() {
-    upstream::a_lost_answer_is_never_sent_twice(MAKE).await;
-    let client = client(MAKE, DEFAULT_BASE_URL);
-    assert_eq!(
-        client.reconcile(&imagine()).await.unwrap(),
-        Reconciliation::Unknown
-    );
 }
 
 #[tokio::test]

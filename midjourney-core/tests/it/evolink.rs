@@ -25,9 +25,9 @@ use serde_json::{Value, json};
 use wiremock::{Mock, MockServer, ResponseTemplate, matchers::method};
 
 use crate::partner::{
-    CANARY, TASK, answering, follow_up, imagine, later, lost, never_sends_twice, no, options, parent,
-    plain_statuses, reads_statuses, refused_early, refuses, sent, shows_no_secret, submission,
-    survives_bad_bodies, unsent, with_callback, with_prompt,
+    CANARY, TASK, answering, follow_up, imagine, later, lost, no, options, parent, plain_statuses,
+    reads_statuses, refused_early, refuses, sent, shows_no_secret, submission, unsent, with_callback,
+    with_prompt,
 };
 
 fn client(base: &str) -> EvoLink {
@@ -458,16 +458,6 @@ async fn what_the_upstream_lacks_is_said() {
         client.reconcile(&imagine()).await.unwrap(),
         Reconciliation::Unknown
     );
-}
-
-#[tokio::test]
-async fn bad_bodies_give_typed_errors() {
-    survives_bad_bodies(client, "id").await;
-}
-
-#[tokio::test]
-async fn a_lost_answer_is_never_sent_again() {
-    never_sends_twice(client).await;
 }
 
 #[tokio::test]

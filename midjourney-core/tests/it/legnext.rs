@@ -27,9 +27,9 @@ use sha2::Sha256;
 use wiremock::{Mock, MockServer, ResponseTemplate, matchers::method};
 
 use crate::partner::{
-    CANARY, TASK, answering, follow_up, imagine, later, lost, never_sends_twice, no, options, parent,
-    plain_statuses, reads_statuses, refused_early, refuses, sent, shows_no_secret, submission,
-    survives_bad_bodies, unsent, with_callback, with_prompt,
+    CANARY, TASK, answering, follow_up, imagine, later, lost, no, options, parent, plain_statuses,
+    reads_statuses, refused_early, refuses, sent, shows_no_secret, submission, unsent, with_callback,
+    with_prompt,
 };
 
 /// A picture of one pixel by two.
@@ -697,16 +697,6 @@ async fn what_the_upstream_lacks_is_said() {
     let keyless = LegNext::new(options("http://127.0.0.1:9", None));
     let error = keyless.submit(&imagine()).await.unwrap_err();
     assert_eq!(error.failure.kind, FailureKind::AccountBlocked);
-}
-
-#[tokio::test]
-async fn bad_bodies_give_typed_errors() {
-    survives_bad_bodies(client, "job_id").await;
-}
-
-#[tokio::test]
-async fn a_lost_answer_is_never_sent_again() {
-    never_sends_twice(client).await;
 }
 
 #[tokio::test]

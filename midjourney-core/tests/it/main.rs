@@ -11,8 +11,12 @@ mod action_table;
 mod actions;
 #[cfg(feature = "upstream-apiframe")]
 mod apiframe;
+#[cfg(all(feature = "upstream-midjourney-web", feature = "upstreams"))]
+mod broken_answers;
 mod crash;
 mod engine;
+#[cfg(all(feature = "upstream-midjourney-web", feature = "upstreams"))]
+mod every_client;
 #[cfg(feature = "upstream-evolink")]
 mod evolink;
 mod given;
@@ -31,6 +35,8 @@ mod midjourney_web;
 mod partner;
 mod pool;
 mod races;
+#[cfg(all(feature = "upstream-midjourney-web", feature = "upstreams"))]
+mod scripted;
 #[cfg(feature = "simulator")]
 mod simulator_bench;
 mod suite_bites;

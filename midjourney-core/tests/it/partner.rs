@@ -7,14 +7,7 @@
     reason = "helpers of tests fail with the test, and run on its thread"
 )]
 
-use std::{
-    net::SocketAddr,
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use midjourney_core::{
@@ -28,10 +21,6 @@ use midjourney_core::{
     webhook::CallbackRegistration,
 };
 use serde_json::{Value, json};
-use tokio::{
-    io::{AsyncReadExt as _, AsyncWriteExt as _},
-    net::{TcpListener, TcpStream},
-};
 use url::Url;
 use wiremock::{Mock, MockServer, ResponseTemplate};
 
@@ -136,27 +125,6 @@ pub(crate) async fn sent(server: &MockServer) -> (String, Value) {
     (requests[0].url.path().to_owned(), body)
 }
 
-/// A server that does `work` on every connection once the head of a request has come, and counts connections.
-async fn raw<F>(work: impl Fn(TcpStream) -> F + Send + Sync + 'static) -> (SocketAddr, Arc<AtomicUsize>)
-where
-    F: Future<Output = ()> + Send + 'static,
-{
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    let seen = Arc::new(AtomicUsize::new(0));
-    let count = Arc::clone(&seen);
-    tokio::spawn(async move {
-        while let Ok((mut stream, _)) = listener.accept().await {
-            count.fetch_add(1, Ordering::SeqCst);
-            let mut head = vec![0; 65_536];
-            if stream.read(&mut head).await.is_ok() {
-                tokio::spawn(work(stream));
-            }
-        }
-    });
-    (address, seen)
-}
-
 /// How a refusal is to be judged: its kind, whether it may have taken effect, whether another try may pass.
 pub(crate) type Judged = (FailureKind, Applied, bool);
 
@@ -228,137 +196,6 @@ pub(crate) fn plain_statuses() -> Vec<(u16, Value, Judged)> {
     .into_iter()
     .map(|(status, judged)| (status, json!("<html>"), judged))
     .collect()
-}
-
-/// Bodies that answer nothing. `id` and `status` are the names of the fields that an answer must have.
-fn bad_bodies(id: &str) -> Vec<Vec<u8>> {
-    let with = |value: &str| format!("{{\"{id}\":{value}}}");
-    let mut bodies: Vec<Vec<u8>> = [
-        "",
-        " ",
-        "null",
-        "true",
-        "0",
-        "-1",
-        "1e999",
-        "\"\"",
-        "[]",
-        "[1]",
-        "[{}]",
-        "{}",
-        "{",
-        "}",
-        "{\"",
-        "<html><body>502 Bad Gateway</body></html>",
-        "<!doctype html>",
-        "ok",
-        "提交成功",
-        "{'id':1}",
-        "{\"status\":",
-        "{\"status\":2}",
-        "{\"code\":0,\"message\":\"ok\"}",
-        "{\"data\":{\"id\":\"1\"}}",
-    ]
-    .map(|text| text.as_bytes().to_vec())
-    .to_vec();
-    for value in [
-        "null", "true", "{}", "[]", "[\"1\"]", "\"\"", "\"..\"", "\"a b\"", "\"a/b\"", "\"../x\"", "1.5e3",
-        "01",
-    ] {
-        // A number is an id, but none that was asked for.
-        if value != "1.5e3" {
-            bodies.push(with(value).into_bytes());
-        }
-    }
-    bodies.push(with("\"1\",").into_bytes());
-    bodies.push(format!("\u{feff}{}", with("\"1\"")).into_bytes());
-    bodies.push([with("\"1\"").as_bytes(), b"{}"].concat());
-    bodies.push(vec![0xff, 0xfe, 0x00]);
-    bodies.push([b"{\"", id.as_bytes(), b"\":\"\xff\"}"].concat());
-    bodies.push(vec![0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 3]);
-    bodies.push([b"[".repeat(100_000), b"]".repeat(100_000)].concat());
-    bodies.push(b"{\"output\":".repeat(100_000));
-    bodies
-}
-
-/// None of the bad bodies may panic, count as accepted, or as surely refused.
-pub(crate) async fn survives_bad_bodies<C: MidjourneyClient>(client: impl Fn(&str) -> C, id: &str) {
-    let bodies = bad_bodies(id);
-    assert!(bodies.len() >= 40, "{}", bodies.len());
-    for body in bodies {
-        let shown = String::from_utf8_lossy(&body[..body.len().min(60)]).into_owned();
-        let server = answering(200, &body).await;
-        let client = client(&server.uri());
-        let error = client.submit(&imagine()).await.unwrap_err();
-        assert_eq!(
-            (error.failure.kind, error.applied),
-            (FailureKind::BadAnswer, Applied::Maybe),
-            "{shown}"
-        );
-        assert!(Chain(&error).to_string().len() <= 2_300, "{shown}");
-        let error = client.status(&UpstreamId::new(TASK)).await.unwrap_err();
-        assert_eq!(
-            (error.failure.kind, error.applied, error.retry),
-            (FailureKind::BadAnswer, Applied::No, true),
-            "{shown}"
-        );
-        assert!(client.parse_callback(&body).is_err(), "{shown}");
-    }
-    let huge = format!("{{\"{id}\":\"1\",\"x\":\"{}\"}}", "y".repeat(1 << 20));
-    assert!(
-        client("http://127.0.0.1:9")
-            .parse_callback(huge.as_bytes())
-            .is_err()
-    );
-}
-
-/// A connection that breaks leaves open whether the task was started, and the request is not sent again.
-pub(crate) async fn never_sends_twice<C: MidjourneyClient>(client: impl Fn(&str) -> C) {
-    let half = |text: &'static str| {
-        move |mut stream: TcpStream| async move {
-            stream.write_all(text.as_bytes()).await.ok();
-        }
-    };
-    let servers = [
-        raw(|stream: TcpStream| async move {
-            // Closing at once without lingering sends a reset.
-            stream.set_zero_linger().ok();
-        })
-        .await,
-        raw(|stream: TcpStream| async move {
-            std::future::pending::<()>().await;
-            drop(stream);
-        })
-        .await,
-        raw(half("")).await,
-        raw(half("HTTP/1.1 200 OK\r\ncontent-")).await,
-        raw(half("HTTP/1.1 200 OK\r\ncontent-length: 30\r\n\r\n{\"id\":\"1")).await,
-        raw(half("SSH-2.0-OpenSSH_9.9\r\n")).await,
-    ];
-    for (n, (address, seen)) in servers.into_iter().enumerate() {
-        let client = client(&format!("http://{address}"));
-        let error = client.submit(&imagine()).await.unwrap_err();
-        assert_eq!(
-            (error.applied, error.failure.spent),
-            (Applied::Maybe, Spent::Maybe),
-            "{n}: {error:?}"
-        );
-        assert_eq!(seen.load(Ordering::SeqCst), 1, "{n}: sent exactly once");
-        let error = client.status(&UpstreamId::new(TASK)).await.unwrap_err();
-        assert_eq!((error.applied, error.retry), (Applied::No, true), "{n}");
-    }
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    drop(listener);
-    let error = client(&format!("http://{address}"))
-        .submit(&imagine())
-        .await
-        .unwrap_err();
-    assert_eq!(
-        (error.applied, error.retry),
-        (Applied::No, true),
-        "nobody listened"
-    );
 }
 
 /// What statuses mean to a question, which is free to ask again. `task` is the body of a running task.

@@ -2,7 +2,7 @@
 
 use midjourney_core::{
     client::{
-        InputPicture, Reconciliation, Submission,
+        InputPicture, Submission,
         ttapi::{DEFAULT_BASE_URL, TtApi},
     },
     image::ImageKind,
@@ -485,21 +485,6 @@ async fn the_seed_is_asked_for() {
     let server = answering(401, "").await;
     let error = client(MAKE, &server.uri()).seed(&parent).await.unwrap_err();
     assert_eq!(error.failure.kind, FailureKind::AccountBlocked);
-}
-
-#[tokio::test]
-async fn bad_bodies_give_typed_errors() {
-    upstream::bad_bodies_give_typed_errors(MAKE).await;
-}
-
-#[tokio::test]
-async fn a_lost_answer_is_never_sent_twice() {
-    upstream::a_lost_answer_is_never_sent_twice(MAKE).await;
-    let client = client(MAKE, DEFAULT_BASE_URL);
-    assert_eq!(
-        client.reconcile(&imagine()).await.unwrap(),
-        Reconciliation::Unknown
-    );
 }
 
 #[tokio::test]

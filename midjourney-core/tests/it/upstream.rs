@@ -6,14 +6,7 @@
     reason = "helpers of tests fail with the test"
 )]
 
-use std::{
-    net::SocketAddr,
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -33,10 +26,6 @@ use midjourney_core::{
     webhook::CallbackRegistration,
 };
 use serde_json::Value;
-use tokio::{
-    io::{AsyncReadExt as _, AsyncWriteExt as _},
-    net::{TcpListener, TcpStream},
-};
 use url::Url;
 use wiremock::{Mock, MockServer, Request, ResponseTemplate};
 
@@ -221,164 +210,6 @@ pub(crate) async fn submits_end_so(make: Make, rows: Vec<Row>) {
             "{status} {body}: {error}"
         );
     }
-}
-
-/// Bodies that answer nothing. None may panic, none may count as accepted, and none as surely refused.
-fn bad_bodies() -> Vec<Vec<u8>> {
-    let texts = [
-        "",
-        " ",
-        "null",
-        "true",
-        "0",
-        "-1",
-        "1e999",
-        "\"\"",
-        "[]",
-        "[1]",
-        "[{}]",
-        "{}",
-        "{",
-        "}",
-        "{\"",
-        "{\"task_id\"",
-        "{\"task_id\":",
-        "{\"task_id\":\"a",
-        "{\"task_id\":null}",
-        "{\"task_id\":[1]}",
-        "{\"task_id\":{}}",
-        "{\"task_id\":\"\"}",
-        "{\"task_id\":\"..\"}",
-        "{\"task_id\":\"a b\"}",
-        "{\"task_id\":\"a/b\"}",
-        "{\"task_id\":true}",
-        "{\"data\":{\"jobId\":\"a/b\"},\"status\":\"SUCCESS\"}",
-        "{\"status\":\"SUCCESS\"}",
-        "{\"status\":\"SUCCESS\",\"data\":null}",
-        "{\"status\":\"SUCCESS\",\"data\":[{\"jobId\":\"a\"}]}",
-        "{\"status\":1,\"data\":\"a\"}",
-        "{\"success\":true}",
-        "{\"success\":\"yes\"}",
-        "{\"success\":false}",
-        "{\"success\":false,\"error\":[]}",
-        "{\"success\":false,\"error\":{\"code\":7}}",
-        "{\"errors\":{}}",
-        "{\"errors\":[]}",
-        "{\"response\":{}}",
-        "{\"response\":[[]]}",
-        "{\"image_urls\":[]}",
-        "<html>502 Bad Gateway</html>",
-        "<!doctype html>",
-        "ok",
-        "{'task_id':1}",
-        "{\"task_id\":01}",
-        "\u{feff}{\"task_id\":\"a\"}",
-        "{\"task_id\":\"a\"}{\"task_id\":\"a\"}",
-    ];
-    let mut bodies: Vec<Vec<u8>> = texts.iter().map(|text| text.as_bytes().to_vec()).collect();
-    bodies.push(vec![0xff, 0xfe, 0x00]);
-    bodies.push(b"{\"task_id\":\"\xff\"}".to_vec());
-    bodies.push(vec![0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 3]);
-    bodies.push([b"[".repeat(100_000), b"]".repeat(100_000)].concat());
-    bodies.push(b"{\"response\":".repeat(100_000));
-    bodies
-}
-
-pub(crate) async fn bad_bodies_give_typed_errors(make: Make) {
-    assert!(bad_bodies().len() >= 50);
-    for body in bad_bodies() {
-        let shown = String::from_utf8_lossy(body.get(..60).unwrap_or(&body)).into_owned();
-        let error = submit_to(make, 200, &body).await.unwrap_err();
-        assert_eq!(
-            (error.applied, error.failure.spent),
-            (Applied::Maybe, Spent::Maybe),
-            "{shown}: {error:?}"
-        );
-        assert!(Chain(&error).to_string().len() <= 2_300, "{shown}");
-        let error = status_at(make, 200, &body).await.unwrap_err();
-        assert_eq!(
-            (error.failure.kind, error.retry),
-            (FailureKind::BadAnswer, true),
-            "{shown}"
-        );
-        let server = answering(200, &body).await;
-        let client = client(make, &server.uri());
-        assert!(client.parse_callback(&body).is_err(), "{shown}");
-        let seed = client.seed(&parent(Action::Imagine, "a fox", &[])).await;
-        assert_eq!(seed.unwrap(), None, "{shown}");
-    }
-}
-
-/// A server that does `work` on every connection once the head of a request has come, and counts connections.
-async fn raw<F>(work: impl Fn(TcpStream) -> F + Send + Sync + 'static) -> (SocketAddr, Arc<AtomicUsize>)
-where
-    F: Future<Output = ()> + Send + 'static,
-{
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    let seen = Arc::new(AtomicUsize::new(0));
-    let count = Arc::clone(&seen);
-    tokio::spawn(async move {
-        while let Ok((mut stream, _)) = listener.accept().await {
-            count.fetch_add(1, Ordering::SeqCst);
-            let mut head = vec![0; 65_536];
-            // A small request comes in one piece.
-            if stream.read(&mut head).await.is_ok() {
-                tokio::spawn(work(stream));
-            }
-        }
-    });
-    (address, seen)
-}
-
-pub(crate) async fn a_lost_answer_is_never_sent_twice(make: Make) {
-    let half = |text: &'static str| {
-        move |mut stream: TcpStream| async move {
-            stream.write_all(text.as_bytes()).await.ok();
-        }
-    };
-    let reset = raw(|stream: TcpStream| async move {
-        // Closing at once without lingering sends a reset.
-        stream.set_zero_linger().ok();
-    });
-    let stall = raw(|stream: TcpStream| async move {
-        std::future::pending::<()>().await;
-        drop(stream);
-    });
-    let servers = [
-        reset.await,
-        stall.await,
-        raw(half("")).await,
-        raw(half("HTTP/1.1 200 OK\r\ncontent-")).await,
-        raw(half(
-            "HTTP/1.1 200 OK\r\ncontent-length: 30\r\n\r\n{\"task_id\":\"a",
-        ))
-        .await,
-        raw(half("SSH-2.0-OpenSSH_9.9\r\n")).await,
-    ];
-    for (n, (address, seen)) in servers.into_iter().enumerate() {
-        let client = client(make, &format!("http://{address}"));
-        let error = client.submit(&imagine()).await.unwrap_err();
-        assert_eq!(
-            (error.applied, error.failure.spent),
-            (Applied::Maybe, Spent::Maybe),
-            "{n}: {error:?}"
-        );
-        assert_eq!(seen.load(Ordering::SeqCst), 1, "{n}: sent exactly once");
-        // The same trouble with a question changes nothing.
-        let error = client.status(&UpstreamId::new(ID)).await.unwrap_err();
-        assert_eq!((error.applied, error.retry), (Applied::No, true), "{n}");
-    }
-    let closed = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = closed.local_addr().unwrap();
-    drop(closed);
-    let client = client(make, &format!("http://{address}"));
-    let error = client.submit(&imagine()).await.unwrap_err();
-    assert_eq!(
-        (error.applied, error.retry),
-        (Applied::No, true),
-        "nobody listened"
-    );
 }
 
 /// `bodies` speak of failures, `LEAK` in their words standing for what must not be repeated.
