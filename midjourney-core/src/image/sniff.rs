@@ -76,6 +76,9 @@ pub struct Sniffed {
     pub size: Option<(u32, u32)>,
 }
 
+/// What every PNG begins with.
+const PNG: &[u8] = b"\x89PNG\r\n\x1a\n";
+
 /// How many bytes from a file's start are enough for [`sniff`] on files as upstreams make them.
 pub const SNIFF_BYTES: usize = 64 * 1024;
 
@@ -90,7 +93,8 @@ pub fn sniff(head: &[u8]) -> Option<Sniffed> {
         });
     }
     let media_type = match imagesize::image_type(head).ok()? {
-        imagesize::ImageType::Png => MediaType::Png,
+        // Its first four bytes would do there; the others tell of line ends that were mended on the way.
+        imagesize::ImageType::Png if head.starts_with(PNG) => MediaType::Png,
         imagesize::ImageType::Jpeg => MediaType::Jpeg,
         imagesize::ImageType::Webp => MediaType::WebP,
         imagesize::ImageType::Gif => MediaType::Gif,
@@ -147,6 +151,7 @@ mod tests {
             b"%PDF-1.7",
             b"",
             b"\x89PN",
+            b"\x89PNG\n\x1a\n\0\0\0\rIHDR",
             b"BM\0\0",
             b"\0\0\0\x1cftypM4A \0\0\0\0",
             b"\0\0\0\x1cftyp",

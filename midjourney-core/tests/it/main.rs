@@ -19,6 +19,7 @@ mod engine;
 mod every_client;
 #[cfg(feature = "upstream-evolink")]
 mod evolink;
+mod faults_page;
 mod given;
 #[cfg(feature = "upstream-legnext")]
 mod legnext;
@@ -27,6 +28,7 @@ mod memory;
 mod midjourney_proxy;
 #[cfg(feature = "upstream-midjourney-web")]
 mod midjourney_web;
+mod outages;
 #[cfg(any(
     feature = "upstream-evolink",
     feature = "upstream-legnext",

@@ -29,14 +29,14 @@ use midjourney_core::{
 use crate::given::World;
 
 /// A world whose gateway has several accounts. The world's own client is not one of them.
-struct Pool {
-    world: World,
+pub(crate) struct Pool {
+    pub(crate) world: World,
     accounts: Accounts,
-    clients: Vec<Arc<FakeClient>>,
+    pub(crate) clients: Vec<Arc<FakeClient>>,
 }
 
 impl Pool {
-    fn new(count: usize, strategy: Strategy, limits: Limits) -> Self {
+    pub(crate) fn new(count: usize, strategy: Strategy, limits: Limits) -> Self {
         let clients: Vec<_> = (0..count).map(|_| Arc::new(FakeClient::new())).collect();
         let account = |number: usize| {
             let client: Arc<FakeClient> = Arc::clone(&clients[number]);
@@ -53,7 +53,7 @@ impl Pool {
         }
     }
 
-    fn gateway(&self) -> Gateway {
+    pub(crate) fn gateway(&self) -> Gateway {
         let world = &self.world;
         let images = Arc::clone(&world.images);
         let images: Arc<dyn ImageStore> = images;
@@ -70,11 +70,11 @@ impl Pool {
         Gateway::new(parts, PromptRules::default())
     }
 
-    fn start(&self) -> Engine {
+    pub(crate) fn start(&self) -> Engine {
         self.gateway().start_engine(EngineConfig::default())
     }
 
-    async fn accept(&self, count: usize) -> Vec<JobId> {
+    pub(crate) async fn accept(&self, count: usize) -> Vec<JobId> {
         let gateway = self.gateway();
         let mut ids = Vec::new();
         for number in 0..count {
@@ -103,7 +103,7 @@ impl Pool {
         self.clients.iter().map(|client| client.paid()).collect()
     }
 
-    fn condition(&self, number: usize) -> Condition {
+    pub(crate) fn condition(&self, number: usize) -> Condition {
         self.accounts
             .condition(&AccountName::new(format!("account-{number}")))
     }

@@ -4,44 +4,38 @@
 use std::{
     collections::{HashMap, HashSet},
     fmt::Write as _,
+    path::Path,
     sync::Arc,
     time::Duration,
 };
 
 use futures_util::{StreamExt as _, stream};
 use midjourney_core::{
-    accounts::{Account, Accounts, Strategy},
+    accounts::{Limits, Strategy},
     clock::Clock as _,
-    engine::{Engine, EngineConfig, Parts},
-    gateway::{Act, Gateway, Imagine, PromptRules},
+    gateway::{Act, Gateway, Imagine},
     id::JobId,
     job::{
         AccountName, Action, ImageQuery, InputImage, Job, JobQuery, JobState, Need, Owner, ParentRef, Phase,
-        Policy, Spent, Status,
+        Spent, Status,
     },
-    testing::{FakeClock, SeededEntropy, tiny_png, wait_until},
+    testing::{SeededEntropy, tiny_png},
 };
-use midjourney_server::simulate::{Dialect, Fault, Paid, Script, Simulation, SimulationOptions};
+use midjourney_server::simulate::{Dialect, Fault, Paid, Script, SimulationOptions};
 use midjourney_storage::{
     fs::LocalImageStore,
     sqlite::{SqliteJobStore, SqliteOptions},
 };
 use tempfile::TempDir;
 
-use crate::upstreams;
+use crate::world::{Setup, Upstream, World};
 
 const JOBS: usize = 1_000;
 
-/// Long enough for a machine that does other things too.
-const DEADLINE: Duration = Duration::from_secs(240);
-
-/// How long the machine rests between two moves of the gateway's and its upstreams' clock.
-const TICK: Duration = Duration::from_millis(2);
-
-/// How far that clock is moved while there are orders.
+/// How much time passes at once while there are orders.
 const PACE: Duration = Duration::from_millis(250);
 
-/// How far it is moved when all that is left has to run into its limits.
+/// The same when all that is left has to run into its limits.
 const HASTE: Duration = Duration::from_secs(1);
 
 /// What goes wrong with a submit, each as likely as the other.
@@ -98,61 +92,22 @@ fn script(chance: &SeededEntropy) -> Script {
 }
 
 /// A gateway on disk with an account at each upstream.
-struct World {
-    clock: FakeClock,
-    gateway: Gateway,
-    upstreams: HashMap<AccountName, Simulation>,
-    _engine: Engine,
-    _folder: TempDir,
-}
-
-impl World {
-    async fn new(chance: &SeededEntropy) -> Self {
-        let clock = FakeClock::new();
-        let mut accounts = Accounts::new(Strategy::LeastBusy);
-        let mut all = HashMap::new();
-        for dialect in Dialect::ALL {
-            let key = upstreams::key(dialect);
-            let mut options = SimulationOptions::new(dialect);
-            options.script = script(chance);
-            options.duration = Duration::from_secs(30);
-            options.side = 16;
-            options.seed = chance.next();
-            options.key = Some(key.clone());
-            let simulation = Simulation::start(options, Arc::new(clock.clone())).unwrap();
-            let options =
-                upstreams::options(&simulation, upstreams::vault(&key).await, Arc::new(clock.clone()));
-            // Only an answer that drips takes so long.
-            let options = options.with_submit_timeout(Duration::from_secs(2));
-            let name = AccountName::new(dialect.name());
-            accounts = accounts.with(Account::new(name.clone(), upstreams::client(dialect, options)));
-            all.insert(name, simulation);
-        }
-        let mut policy = Policy::default();
-        policy.store_limit = Duration::from_secs(600);
-        let folder = TempDir::new().unwrap();
-        let jobs = SqliteJobStore::open(folder.path().join("jobs.db"), SqliteOptions::default());
-        let images = LocalImageStore::open(folder.path().join("images"));
-        let parts = Parts {
-            jobs: Arc::new(jobs.await.unwrap()),
-            images: Arc::new(images.await.unwrap()),
-            accounts,
-            clock: Arc::new(clock.clone()),
-            entropy: Arc::new(SeededEntropy::new(chance.next())),
-            policy,
-            callback: None,
-            links: None,
-        };
-        let gateway = Gateway::new(parts, PromptRules::default());
-        Self {
-            clock,
-            // A worker here shares two cores with ten upstreams, while hours pass.
-            _engine: gateway.start_engine(EngineConfig::new(32, Duration::from_secs(3_600))),
-            gateway,
-            upstreams: all,
-            _folder: folder,
-        }
+async fn world(folder: &Path, chance: &SeededEntropy) -> World {
+    let jobs = SqliteJobStore::open(folder.join("jobs.db"), SqliteOptions::default());
+    let images = LocalImageStore::open(folder.join("images"));
+    let mut setup = Setup::new(Strategy::LeastBusy);
+    setup.jobs = Arc::new(jobs.await.unwrap());
+    setup.images = Arc::new(images.await.unwrap());
+    setup.policy.store_limit = Duration::from_secs(600);
+    for dialect in Dialect::ALL {
+        let mut options = SimulationOptions::new(dialect);
+        options.script = script(chance);
+        options.duration = Duration::from_secs(30);
+        options.seed = chance.next();
+        let name = AccountName::new(dialect.name());
+        setup = setup.with(name, options, Limits::default()).await;
     }
+    setup.start(chance.next())
 }
 
 /// Whether nothing happens to a job any more unless somebody tells what became of it.
@@ -294,48 +249,31 @@ impl<'a> Customer<'a> {
     }
 }
 
-impl World {
-    /// Lets time pass, for ever; some questions are not answered meanwhile.
-    async fn live(&self, pace: Duration, chance: &SeededEntropy) {
-        let mut upstreams: Vec<_> = self.upstreams.iter().collect();
-        upstreams.sort_by_key(|(name, _)| *name);
-        loop {
-            tokio::time::sleep(TICK).await;
-            self.clock.advance(pace);
-            if chance.below(30) == 0 {
-                let (_, upstream) = one_of(chance, &upstreams);
-                upstream.spoil_question(*one_of(chance, SILENCES));
-            }
+async fn all(gateway: &Gateway, status: Option<Status>) -> Vec<Job> {
+    let mut query = JobQuery::newest(200);
+    query.status = status;
+    let mut jobs = Vec::new();
+    loop {
+        let page = gateway.jobs(&query).await.unwrap();
+        jobs.extend(page.items);
+        match page.next {
+            Some(next) => query.after = Some(next),
+            None => return jobs,
         }
     }
+}
 
-    async fn jobs(&self, status: Option<Status>) -> Vec<Job> {
-        let mut query = JobQuery::newest(200);
-        query.status = status;
-        let mut jobs = Vec::new();
-        loop {
-            let page = self.gateway.jobs(&query).await.unwrap();
-            jobs.extend(page.items);
-            match page.next {
-                Some(next) => query.after = Some(next),
-                None => return jobs,
-            }
-        }
+/// Whether every job rests; else what is still to be done.
+async fn at_rest(gateway: &Gateway) -> Result<(), String> {
+    let pending = gateway.counts().await.unwrap().pending;
+    let processing = all(gateway, Some(Status::Processing)).await;
+    let busy = processing.iter().filter(|job| !rests(job)).count();
+    if pending == 0 && busy == 0 {
+        return Ok(());
     }
-
-    async fn at_rest(&self) {
-        wait_until("every job rests", DEADLINE, async || {
-            let pending = self.gateway.counts().await.unwrap().pending;
-            let processing = self.jobs(Some(Status::Processing)).await;
-            let busy = processing.iter().filter(|job| !rests(job)).count();
-            if pending == 0 && busy == 0 {
-                return Ok(());
-            }
-            tokio::time::sleep(Duration::from_millis(100)).await;
-            Err(format!("{pending} wait and {busy} are under way"))
-        })
-        .await;
-    }
+    // Looking costs more than time does.
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    Err(format!("{pending} wait and {busy} are under way"))
 }
 
 /// What was paid at all upstreams, to be found by what it was paid for.
@@ -354,14 +292,14 @@ fn word(prompt: &str) -> Option<&str> {
 }
 
 impl Ledger {
-    fn new(upstreams: &HashMap<AccountName, Simulation>) -> Self {
+    fn new(upstreams: &HashMap<AccountName, Upstream>) -> Self {
         let mut ledger = Self {
             by_word: HashMap::new(),
             by_parent: HashMap::new(),
             total: 0,
         };
         for (name, upstream) in upstreams {
-            let account = upstream.account();
+            let account = upstream.simulation.account();
             let paid = account.paid.len() as u64;
             assert_eq!(
                 account.submits,
@@ -425,20 +363,28 @@ async fn a_thousand_jobs_with_faults_end_in_exact_accounting() {
     let seed = seed.map_or(1, |seed| seed.to_str().unwrap().parse().unwrap());
     println!("MIDJOURNEY_TEST_SEED={seed}");
     let chance = SeededEntropy::new(seed);
-    let world = World::new(&chance).await;
-    let mut customer = Customer::new(&world, &chance).await;
+    let folder = TempDir::new().unwrap();
+    let world = world(folder.path(), &chance).await;
+    let mut upstreams: Vec<_> = world.upstreams.iter().collect();
+    upstreams.sort_by_key(|(name, _)| *name);
     let silences = SeededEntropy::new(seed + 1);
-    tokio::select! {
-        () = world.live(PACE, &silences) => {}
-        ordered = tokio::time::timeout(DEADLINE, customer.order_all()) => ordered.expect("all is ordered"),
-    }
-    tokio::select! {
-        () = world.live(HASTE, &silences) => {}
-        () = world.at_rest() => {}
-    }
+    // Some questions are not answered.
+    let silence = || {
+        if silences.below(30) == 0 {
+            let (_, upstream) = one_of(&silences, &upstreams);
+            upstream.simulation.spoil_question(*one_of(&silences, SILENCES));
+        }
+    };
+    let mut customer = Customer::new(&world, &chance).await;
+    world.while_passing(PACE, silence, customer.order_all()).await;
     let accepted = customer.ids.len();
-    let jobs = world.jobs(None).await;
-    let counts = world.gateway.counts().await.unwrap();
+    let gateway = &world.gateway;
+    world
+        .live_until("every job rests", HASTE, async || at_rest(gateway).await)
+        .await;
+
+    let jobs = all(gateway, None).await;
+    let counts = gateway.counts().await.unwrap();
     let waiting = jobs.iter().filter(|job| waits(job)).count() as u64;
     println!("{accepted} accepted: {counts:?}, of which {waiting} wait for somebody");
     assert_eq!(jobs.len(), accepted, "what was accepted is there");

@@ -23,6 +23,9 @@ use midjourney_server::simulate::{Dialect, Simulation};
 /// The key that clients are given, or the secret part of it; must show nowhere.
 pub(crate) const SECRET: &str = "canary-5ecret-key";
 
+/// The name of that key.
+pub(crate) const KEY: &str = "canary";
+
 /// Expands `$with!(module_name, Dialect)` for each dialect.
 macro_rules! each_dialect {
     ($with:ident) => {
@@ -65,7 +68,7 @@ pub(crate) fn key(dialect: Dialect) -> String {
 pub(crate) fn options(simulation: &Simulation, keys: Arc<MemoryKeys>, clock: Arc<dyn Clock>) -> HttpOptions {
     HttpOptions::new(
         simulation.url().parse().unwrap(),
-        KeyName::new("canary"),
+        KeyName::new(KEY),
         keys,
         clock,
         // The server under test is on this machine, as its imitated upstreams are.
@@ -76,7 +79,7 @@ pub(crate) fn options(simulation: &Simulation, keys: Arc<MemoryKeys>, clock: Arc
 /// A vault that holds `key` for [`options`].
 pub(crate) async fn vault(key: &str) -> Arc<MemoryKeys> {
     let keys = Arc::new(MemoryKeys::new());
-    keys.add(&KeyName::new("canary"), Secret::new(key)).await.unwrap();
+    keys.add(&KeyName::new(KEY), Secret::new(key)).await.unwrap();
     keys
 }
 
