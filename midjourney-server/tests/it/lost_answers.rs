@@ -4,47 +4,28 @@ use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use midjourney_core::{
     accounts::Accounts,
-    client::{
-        HttpOptions, MidjourneyClient,
-        legnext::LegNext,
-        midjourney_proxy::{self, MidjourneyProxy},
-    },
     clock::{OsEntropy, SystemClock},
     engine::{EngineConfig, Parts},
     gateway::{Gateway, Imagine, PromptRules},
     job::{AccountName, Backoff, Job, JobState, Policy, Spent, Status},
-    key::{KeyName, KeyVault as _, Secret},
-    memory::{MemoryImageStore, MemoryKeys},
-    net::{Outbound, OutboundOptions},
+    memory::MemoryImageStore,
 };
 use midjourney_server::simulate::{Dialect, Simulation, SimulationOptions};
 use midjourney_storage::sqlite::{SqliteJobStore, SqliteOptions};
+
+use crate::upstreams;
 
 /// Long enough for a machine that does other things too.
 const DEADLINE: Duration = Duration::from_secs(120);
 
 /// Jobs whose answers are lost, until each `rests`; and what the upstream was paid for. Between them are
 /// as many that go well: an account whose answers are all lost would soon get no more work.
-async fn lose<C: MidjourneyClient>(
-    dialect: Dialect,
-    lost: usize,
-    client: impl FnOnce(HttpOptions) -> C,
-    rests: fn(&Job) -> bool,
-) -> (Vec<Job>, Simulation) {
+async fn lose(dialect: Dialect, lost: usize, rests: fn(&Job) -> bool) -> (Vec<Job>, Simulation) {
     let mut options = SimulationOptions::new(dialect);
     options.duration = Duration::from_millis(20);
     options.side = 16;
     let simulation = Simulation::start(options, Arc::new(SystemClock)).unwrap();
-    let keys = MemoryKeys::new();
-    let key = KeyName::new("main");
-    keys.add(&key, Secret::new("any key")).await.unwrap();
-    let options = HttpOptions::new(
-        simulation.url().parse().unwrap(),
-        key,
-        Arc::new(keys),
-        Arc::new(SystemClock),
-        Outbound::new(OutboundOptions::default()).unwrap(),
-    );
+    let client = upstreams::connected(dialect, &simulation).await;
     let folder = tempfile::tempdir().unwrap();
     let store = SqliteJobStore::open(folder.path().join("jobs.db"), SqliteOptions::default());
     let mut policy = Policy::default();
@@ -53,7 +34,7 @@ async fn lose<C: MidjourneyClient>(
     let parts = Parts {
         jobs: Arc::new(store.await.unwrap()),
         images: Arc::new(MemoryImageStore::new()),
-        accounts: Accounts::single(AccountName::new("main"), Arc::new(client(options))),
+        accounts: Accounts::single(AccountName::new("main"), client),
         clock: Arc::new(SystemClock),
         entropy: Arc::new(OsEntropy),
         policy,
@@ -108,9 +89,7 @@ fn paid_once(simulation: &Simulation, lost: usize) {
 #[tokio::test(flavor = "multi_thread")]
 async fn lost_answers_are_all_found_again_where_the_upstream_can_be_asked() {
     const LOST: usize = 150;
-    let dialect = midjourney_proxy::Dialect::TrueAi;
-    let client = |options| MidjourneyProxy::new(options).with_dialect(dialect);
-    let (jobs, simulation) = lose(Dialect::MidjourneyProxyTrueAi, LOST, client, is_over).await;
+    let (jobs, simulation) = lose(Dialect::MidjourneyProxyTrueAi, LOST, is_over).await;
     paid_once(&simulation, LOST);
     assert!(jobs.iter().all(|job| job.status() == Status::Completed));
 }
@@ -119,10 +98,7 @@ async fn lost_answers_are_all_found_again_where_the_upstream_can_be_asked() {
 #[tokio::test(flavor = "multi_thread")]
 async fn lost_answers_are_never_sent_again_where_the_upstream_cannot_be_asked() {
     const LOST: usize = 500;
-    let (jobs, simulation) = lose(Dialect::LegNext, LOST, LegNext::new, |job| {
-        is_over(job) || is_unknown(job)
-    })
-    .await;
+    let (jobs, simulation) = lose(Dialect::LegNext, LOST, |job| is_over(job) || is_unknown(job)).await;
     paid_once(&simulation, LOST);
     let (lost, fine): (Vec<Job>, Vec<Job>) = jobs.into_iter().partition(is_unknown);
     assert!(fine.iter().all(|job| job.status() == Status::Completed));
