@@ -22,6 +22,9 @@ pub(super) const PROBE_STUCK: Duration = Duration::from_secs(15 * 60);
 /// How long an upstream that asks to wait is left alone where it does not say.
 const PAUSE: Duration = Duration::from_secs(10);
 
+/// The longest that an upstream is left alone because it asked for that.
+const LONGEST_PAUSE: Duration = Duration::from_secs(3_600);
+
 /// How an account is doing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
@@ -122,7 +125,7 @@ impl Health {
                     _ => Self { hangs: false, ..self },
                 };
             }
-            Signal::Failed(kind, asked) => (kind, asked),
+            Signal::Failed(kind, asked) => (kind, asked.map(|asked| asked.min(LONGEST_PAUSE))),
             Signal::Hung => {
                 return match self.condition {
                     Condition::Ok | Condition::Throttled | Condition::Down => Self {
@@ -222,6 +225,13 @@ mod tests {
         let hung = broke.after(Signal::Hung, at(1));
         assert_eq!(hung.condition(), Condition::Exhausted);
         assert!(hung.hangs() && !hung.after(Signal::Told, at(2)).hangs());
+    }
+
+    #[test]
+    fn nobody_is_left_alone_for_years() {
+        let asked = Some(Duration::from_secs(1_000_000_000));
+        let health = Health::default().after(Signal::Failed(FailureKind::RateLimited, asked), at(0));
+        assert_eq!(health.waits_until(at(0)), Some(at(3_600)));
     }
 
     #[test]

@@ -31,8 +31,7 @@ use crate::clock::Timestamp;
 /// A task that the upstream denies this many times in a row is lost.
 const MISSES_UNTIL_LOST: u8 = 3;
 
-/// A task past its limit is given up after this many looks in a row that the upstream did not answer: some four
-/// minutes of asking.
+/// A task that nobody can be asked about is given up after this many looks in a row at least: some four minutes.
 const LOOKS_IN_VAIN: u32 = 8;
 
 /// A look that comes this long after it was due means that nobody could look: the gateway was down, the machine slept.
@@ -511,10 +510,11 @@ impl Next<'_> {
             ),
             RemoteStatus::Failed(failure) => self.failed(failure),
             RemoteStatus::Cancelled if self.life.cancel_requested => self.cancelled(None),
-            RemoteStatus::Cancelled => self.failed(Failure::new(
-                FailureKind::CancelledAtUpstream,
-                "the task was cancelled at the upstream",
-            )),
+            RemoteStatus::Cancelled => {
+                let message = "the task was cancelled at the upstream";
+                let cancelled = Failure::new(FailureKind::CancelledAtUpstream, message);
+                self.failed(cancelled.with_spent(Spent::Maybe))
+            }
             RemoteStatus::Missing => {
                 let misses = misses.saturating_add(1);
                 if misses >= MISSES_UNTIL_LOST {
@@ -556,7 +556,9 @@ impl Next<'_> {
             confirmed: answered,
         };
         let news = state.stage() != self.life.state.stage() || progress != self.life.state.progress();
-        if let Some(failure) = self.overdue(news) {
+        // Silence that was ours, or the network's, says nothing about the task.
+        let heard_again = self.life.trouble.is_some();
+        if let Some(failure) = self.overdue(news || heard_again) {
             return self.failed(failure);
         }
         if !news {
@@ -567,6 +569,9 @@ impl Next<'_> {
                 None,
             );
             next.life.state = state;
+            if heard_again {
+                next.life.heard = self.at.now;
+            }
             return next;
         }
         let event = if phase == Phase::AwaitingInput {
@@ -639,8 +644,9 @@ impl Next<'_> {
         Some(Failure::new(FailureKind::TimedOut, message).with_spent(Spent::Yes))
     }
 
-    /// A task past its limit is given up only after the upstream was asked in vain for a while: the first look after a
-    /// pause of our own often finds no network yet, and the pictures may be ready.
+    /// A task that nobody can be asked about is not given up for that: it is paid for, and its pictures may be ready when
+    /// the upstream is back. So it has as long as a lost submit, and ends only after the upstream was asked in vain for a
+    /// while: the first look after a pause of our own often finds no network yet.
     fn poll_failed(&self, failure: Failure, after: Option<Duration>) -> Transition {
         let nobody_looked = self.life.due.is_some_and(|due| self.passed(due, NOBODY_LOOKED));
         let in_vain = if self.life.trouble.is_none() || nobody_looked {
@@ -649,11 +655,12 @@ impl Next<'_> {
             self.life.attempts
         };
         let looks = in_vain.saturating_add(1);
-        if looks >= LOOKS_IN_VAIN
-            && let Some(mut overdue) = self.overdue(false)
-        {
-            overdue.upstream_text = failure.upstream_text;
-            return self.failed(overdue);
+        let limit = self.policy.unknown_limit.max(self.policy.run_limit);
+        if looks >= LOOKS_IN_VAIN && self.passed(self.life.entered, limit) {
+            let message = "the upstream could not be asked any more";
+            let mut given_up = Failure::new(FailureKind::TimedOut, message).with_spent(Spent::Yes);
+            given_up.upstream_text = failure.upstream_text;
+            return self.failed(given_up);
         }
         let wait = self.policy.retry_wait(in_vain, after, self.at.chance);
         let mut next = self.again(wait, Some(failure.with_spent(Spent::Yes)));

@@ -37,7 +37,8 @@ pub struct Policy {
     pub run_limit: Duration,
     /// How long a job may go without any news (a change of phase or progress) while it runs. Default 15 min.
     pub silence_limit: Duration,
-    /// How long a lost submit answer is looked for before the job expires as "may have been paid". Default 24 h.
+    /// How long a lost submit answer is looked for before the job expires as "may have been paid", and how long an upstream
+    /// that does not answer is asked about a task that it has. Default 24 h.
     pub unknown_limit: Duration,
     /// How long fetching the finished pictures is retried at least. Default 1 h.
     pub store_limit: Duration,

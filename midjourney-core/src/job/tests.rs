@@ -298,17 +298,42 @@ fn the_first_look_after_a_pause_of_our_own_gives_nothing_up() {
     let done = step(&life, done, &policy, at(woken + 3)).unwrap().life;
     assert_eq!(done.state.stage(), Some(Stage::Storing));
 
-    // Asked in vain for long enough after it, the task is given up.
-    let mut looks = 1;
+    // Asked in vain for as long as a lost submit is looked for, the task is given up, and not before.
+    let mut now = at(woken).now;
     while !life.state.status().is_final() {
-        let due = life.due.unwrap();
-        let moment = Moment { now: due, ..at(0) };
+        now = life.due.unwrap();
+        let moment = Moment { now, ..at(0) };
         life = step(&life, unanswered(), &policy, moment).unwrap().life;
-        looks += 1;
-        assert!(looks < 20, "{life:?}");
     }
-    assert_eq!(life.failure().map(|f| f.kind), Some(FailureKind::TimedOut));
-    assert!(looks >= 5, "{looks}");
+    assert_eq!(
+        life.failure().map(|f| (f.kind, f.spent)),
+        Some((FailureKind::TimedOut, Spent::Yes))
+    );
+    let lived = now.saturating_since(life.created);
+    assert!(
+        lived >= policy.unknown_limit && lived < policy.unknown_limit * 2,
+        "{lived:?}"
+    );
+}
+
+#[test]
+fn a_breakdown_of_the_upstream_is_no_silence_of_the_task() {
+    let policy = Policy::default();
+    let running = || Input::Observed(RemoteStatus::Running { progress: Some(10) });
+    let mut life = live([start(), accepted(), running()]);
+    let late = policy.silence_limit.as_secs() + 60;
+    for second in [10, 20, late] {
+        let unanswered = Input::PollFailed {
+            failure: failure(FailureKind::Transient),
+            after: None,
+        };
+        life = step(&life, unanswered, &policy, at(second)).unwrap().life;
+    }
+    life = step(&life, running(), &policy, at(late + 1)).unwrap().life;
+    assert_eq!(life.state.stage(), Some(Stage::Running));
+    // From there it has its time again.
+    life = step(&life, running(), &policy, at(late + 60)).unwrap().life;
+    assert_eq!(life.state.stage(), Some(Stage::Running));
 }
 
 #[test]

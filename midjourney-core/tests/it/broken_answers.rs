@@ -516,7 +516,7 @@ async fn an_answer_that_does_not_come_is_lost_at_its_limit() {
             |name, client, server| async move {
                 let at = format!("{name}: {words}");
                 let kind = assert_lost(&*client, &server, &at).await;
-                assert_eq!(kind, FailureKind::Transient, "{at}");
+                assert_eq!(kind, FailureKind::TimedOut, "{at}");
                 assert_no_news(&*client, false, &at).await;
             },
         )

@@ -38,8 +38,6 @@ fn account(number: usize) -> AccountName {
 /// A world with so many accounts at `dialect`, each with one slot.
 async fn world(dialect: Dialect, accounts: usize) -> World {
     let mut setup = Setup::new(Strategy::RoundRobin);
-    // Ten breakdowns in a row may last longer than the silence that is borne else.
-    setup.policy.silence_limit = setup.policy.run_limit;
     for number in 0..accounts {
         let mut options = SimulationOptions::new(dialect);
         options.duration = DURATION;
