@@ -130,6 +130,16 @@ typed_id!(
     "wrk"
 );
 
+impl UploadId {
+    /// The id of a picture that is known by a digest beforehand, the same each time: a UUID of version 8, which tells no
+    /// time.
+    pub fn of_digest(digest: [u8; 32]) -> Self {
+        let mut bytes = [0; 16];
+        bytes.iter_mut().zip(digest).for_each(|(to, from)| *to = from);
+        Self(uuid::Builder::from_custom_bytes(bytes).into_uuid())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

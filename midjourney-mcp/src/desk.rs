@@ -1,36 +1,35 @@
 //! What each tool does: one or two calls to the gateway, and the answer put into words.
 
+mod make;
+mod show;
+
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use midjourney_core::{
     engine::Engine,
-    error::{Chain, Error, ErrorKind},
-    gateway::{Gateway, ImageView, Imagine, JobView},
+    error::{Error, ErrorKind},
+    gateway::{Gateway, JobView},
     id::JobId,
-    job::{Job, JobQuery},
+    job::{ImageQuery, InputImage, Job, JobQuery},
 };
 use serde_json::{Map, Value, json};
 use tokio::{sync::Mutex, time::timeout};
 use tracing::{info, warn};
 
 use crate::{
-    error,
+    bring, error,
     open::{OpenError, OpenGateway},
-    picture::{self, Inline, Part, Unshowable},
-    result::{self, Answer, Jobs, MAX_INLINE, image_uri},
+    picture::{Inline, Unshowable},
+    result::{self, Answer, Jobs},
+    steps::Steps,
     text::{line, quoted},
-    tools::{Call, Definition, Handle, ImagineArgs, ListArgs, ShowArgs, WaitArgs},
+    tools::{Call, Definition, GetArgs, Handle, ListArgs, Picture, WaitArgs},
+    transport::Reach,
     wait::{self, Caller},
 };
 
 /// The longer edge of the sheet in a finished result.
 const SHEET_EDGE: u32 = 768;
-/// The most jobs of a batch whose pictures go on one sheet.
-const MAX_ON_SHEET: usize = 9;
-/// The most base64 characters of a resource, so that its message stays below 1 MiB.
-const MAX_BLOB: usize = 1_000_000;
-/// The longer edge of a resource that has to be scaled down.
-const BLOB_EDGE: u32 = 4_096;
 /// Characters of a prompt in a list.
 const LISTED_PROMPT: usize = 200;
 
@@ -38,6 +37,7 @@ const LISTED_PROMPT: usize = 200;
 #[derive(Debug)]
 pub(crate) struct Desk {
     opener: Arc<dyn OpenGateway>,
+    reach: Reach,
     state: Mutex<State>,
 }
 
@@ -54,6 +54,7 @@ enum State {
 struct Office {
     gateway: Gateway,
     images_dir: Option<PathBuf>,
+    reach: Reach,
     engine: Mutex<Option<Engine>>,
     _keep: Keep,
 }
@@ -85,9 +86,10 @@ pub(crate) enum NoBlob {
 }
 
 impl Desk {
-    pub(crate) fn new(opener: Arc<dyn OpenGateway>) -> Self {
+    pub(crate) fn new(opener: Arc<dyn OpenGateway>, reach: Reach) -> Self {
         Self {
             opener,
+            reach,
             state: Mutex::new(State::Closed),
         }
     }
@@ -138,6 +140,7 @@ impl Desk {
         let office = Arc::new(Office {
             gateway: opened.gateway,
             images_dir: opened.images_dir,
+            reach: self.reach,
             engine: Mutex::new(engine),
             _keep: Keep(opened.keep),
         });
@@ -162,11 +165,13 @@ impl Desk {
         };
         let answer = match call {
             Call::Imagine(args) => office.imagine(args, caller).await,
+            Call::Act(args) => office.act(args, caller).await,
             Call::Wait(args) => office.wait(args, caller).await,
-            Call::GetJob(handle) => office.get_job(handle).await,
+            Call::GetJob(args) => office.get_job(args).await,
             Call::Show(args) => office.show(args, arguments).await,
             Call::ListJobs(args) => office.list(args).await,
             Call::Cancel(id) => office.cancel(id).await,
+            Call::Account => office.account().await,
         };
         answer.unwrap_or_else(|failure| error::failed(tool, &failure, arguments))
     }
@@ -194,43 +199,6 @@ impl From<Error> for NoBlob {
 }
 
 impl Office {
-    async fn imagine(&self, args: ImagineArgs, caller: &dyn Caller) -> Result<Answer, Error> {
-        let request = Imagine::new(args.prompt)
-            .with_version(args.version)
-            .with_key(args.key);
-        let accepted = self.gateway.imagine(request).await?;
-        let limit = Duration::from_secs(args.wait_seconds);
-        let handle = match (accepted.batch, &accepted.jobs[..]) {
-            (Some(batch), [_, _, ..]) => Handle::Batch(batch),
-            (_, [first, ..]) => Handle::Job(first.id),
-            (_, []) => return Err(Error::new(ErrorKind::Internal, "no job was made")),
-        };
-        // From here on the jobs are on disk: an answer that names them matters more than what else may go wrong.
-        if let Err(failure) = wait::wait(&self.gateway, &accepted.jobs, limit, caller).await {
-            warn!(error = %Chain(&failure), "waiting failed");
-        }
-        let mut answer = match self.reload(&accepted.jobs).await {
-            Ok(views) => self.tell(&views, handle, true).await,
-            Err(failure) => {
-                warn!(error = %Chain(&failure), "the new jobs could not be read");
-                let views: Vec<_> = accepted
-                    .jobs
-                    .iter()
-                    .map(|job| JobView::of(job, &[], false))
-                    .collect();
-                self.jobs(&views, handle).answer(true)
-            }
-        };
-        if accepted.replayed {
-            answer.text.push_str(
-                "The same request came before under this idempotency_key: this is its job, not a new one.\n",
-            );
-            answer.put("replayed", true);
-        }
-        result::warn(&mut answer, &accepted.warnings);
-        Ok(answer)
-    }
-
     async fn wait(&self, args: WaitArgs, caller: &dyn Caller) -> Result<Answer, Error> {
         let jobs = self.find(args.handle).await?;
         wait::wait(
@@ -244,65 +212,31 @@ impl Office {
         Ok(self.tell(&views, args.handle, true).await)
     }
 
-    async fn get_job(&self, handle: Handle) -> Result<Answer, Error> {
-        let jobs = self.find(handle).await?;
+    async fn get_job(&self, args: GetArgs) -> Result<Answer, Error> {
+        let jobs = self.find(args.handle).await?;
         let views = self.views(&jobs).await?;
-        Ok(self.jobs(&views, handle).answer(false))
+        let steps = self.steps(&views).await;
+        let mut answer = self.jobs(&views, args.handle, steps).answer(false);
+        if let ([view], true) = (&views[..], args.seed)
+            && view.seed.is_none()
+        {
+            self.ask_seed(view.id, &mut answer).await;
+        }
+        Ok(answer)
     }
 
-    async fn show(&self, args: ShowArgs, arguments: &Map<String, Value>) -> Result<Answer, Error> {
-        let job = self.gateway.job(args.job).await?;
-        let view = self.gateway.view(&job).await?;
-        let Some((image, part)) = choose(&view, args.index) else {
-            return Ok(nothing_to_show(&view, args.index));
-        };
-        let picture = match image {
-            Some(image) => self.fit(image, part, args.size, MAX_INLINE).await?,
-            None => {
-                self.sheet(std::slice::from_ref(&view), args.size, MAX_INLINE)
-                    .await?
+    /// Puts the seed into the answer. An upstream that does not say spoils nothing else.
+    async fn ask_seed(&self, id: JobId, answer: &mut Answer) {
+        let why = match self.gateway.seed(id).await {
+            Ok(Some(seed)) => {
+                line(&mut answer.text, format_args!("Seed: {seed}"));
+                answer.put("seed", seed);
+                return;
             }
+            Ok(None) => "the upstream does not tell".to_owned(),
+            Err(failure) => crate::text::clean(failure.detail()),
         };
-        let picture = match picture {
-            Ok(picture) => picture,
-            Err(Unshowable(why)) => return Ok(error::unshowable(&why, arguments)),
-        };
-        let index = args.index.unwrap_or(0);
-        let mut answer = Answer::default();
-        let what = match args.index {
-            None => "all pictures".to_owned(),
-            Some(index) => format!("picture {index}"),
-        };
-        let (width, height) = (picture.width, picture.height);
-        line(
-            &mut answer.text,
-            format_args!("Job {}: {what}, shown at {width}x{height}.", view.id),
-        );
-        if matches!(part, Part::Quarter(_)) {
-            answer
-                .text
-                .push_str("Cut out of the grid, the only picture that the upstream gave.");
-        }
-        if view.simulated {
-            answer
-                .text
-                .push_str("SIMULATED: a placeholder, not drawn by Midjourney.\n");
-        }
-        answer.put("job_id", view.id.to_string());
-        answer.put("index", index);
-        if let Some(image) = image {
-            answer.put("uri", image_uri(image.job, image.index));
-            if let Some(path) = result::path(self.images_dir.as_deref(), image) {
-                line(&mut answer.text, format_args!("File: {path}"));
-                answer.put("path", path);
-            }
-        }
-        answer.put("width", picture.width);
-        answer.put("height", picture.height);
-        answer.put("media_type", picture.media_type);
-        answer.put("simulated", view.simulated);
-        answer.picture = Some(picture);
-        Ok(answer)
+        line(&mut answer.text, format_args!("Seed: not known ({why})."));
     }
 
     async fn list(&self, args: ListArgs) -> Result<Answer, Error> {
@@ -354,7 +288,7 @@ impl Office {
         let job = self.gateway.cancel(id).await?;
         let view = self.gateway.view(&job).await?;
         let mut answer = self
-            .jobs(std::slice::from_ref(&view), Handle::Job(id))
+            .jobs(std::slice::from_ref(&view), Handle::Job(id), Steps::default())
             .answer(false);
         let said = if job.status().is_final() {
             if view.submits == 0 {
@@ -371,17 +305,72 @@ impl Office {
         Ok(answer)
     }
 
-    fn jobs<'a>(&'a self, views: &'a [JobView], handle: Handle) -> Jobs<'a> {
+    async fn account(&self) -> Result<Answer, Error> {
+        let accounts = self.gateway.accounts().await?;
+        let mut answer = Answer::default();
+        for account in &accounts {
+            let simulated = if account.simulated {
+                ", SIMULATED: pictures are placeholders and nothing is spent"
+            } else {
+                ""
+            };
+            let health = match account.waits_until {
+                Some(until) => format!("{} until {until}", account.condition),
+                None => account.condition.to_owned(),
+            };
+            line(
+                &mut answer.text,
+                format_args!(
+                    "{} ({}{simulated}): {health}; {} jobs wait, {} run. Can: {}.",
+                    crate::text::clean(&account.name),
+                    account.upstream.unwrap_or("nobody works on its jobs"),
+                    account.pending,
+                    account.running,
+                    account.actions.join(", ")
+                ),
+            );
+        }
+        let mut configured = accounts.iter().filter(|account| account.upstream.is_some());
+        answer.put("simulated", configured.all(|account| account.simulated));
+        answer.put("accounts", json!(accounts));
+        Ok(answer)
+    }
+
+    fn jobs<'a>(&'a self, views: &'a [JobView], handle: Handle, steps: Steps) -> Jobs<'a> {
         Jobs {
             views,
             images_dir: self.images_dir.as_deref(),
             handle,
+            steps,
         }
+    }
+
+    /// What can be done next with a job that is alone and completed.
+    async fn steps(&self, views: &[JobView]) -> Steps {
+        let [view] = views else {
+            return Steps::default();
+        };
+        let (job, images) = (self.gateway.job(view.id).await, ImageQuery::of(view.id));
+        let possible = match (job, self.gateway.images(&images).await) {
+            (Ok(job), Ok(page)) => self.gateway.follow_ups(&job, &page.items),
+            // The answer is good without.
+            _ => Vec::new(),
+        };
+        let is_prompt = |text: &str| {
+            let check = self.gateway.check_prompt(text, None);
+            check.is_ok_and(|check| check.jobs.len() == 1)
+        };
+        Steps::of(view, &possible, is_prompt)
+    }
+
+    async fn bring(&self, picture: Picture) -> Result<InputImage, Error> {
+        bring::bring(&self.gateway, picture, self.reach).await
     }
 
     /// The answer with a sheet of the pictures there are.
     async fn tell(&self, views: &[JobView], handle: Handle, asked_for_pictures: bool) -> Answer {
-        let mut answer = self.jobs(views, handle).answer(asked_for_pictures);
+        let steps = self.steps(views).await;
+        let mut answer = self.jobs(views, handle, steps).answer(asked_for_pictures);
         if views.iter().all(|view| view.images.is_empty()) {
             return answer;
         }
@@ -446,121 +435,4 @@ impl Office {
         }
         Ok(views)
     }
-
-    async fn fit(
-        &self,
-        image: &ImageView,
-        part: Part,
-        edge: u32,
-        budget: usize,
-    ) -> Result<Result<Inline, Unshowable>, Error> {
-        let bytes = self.gateway.picture_bytes(image.id).await?;
-        Ok(picture::fit(bytes, Some(image.media_type), part, edge, budget).await)
-    }
-
-    /// One job's grid, or its pictures on one sheet; of several jobs each one's grid or first picture.
-    async fn sheet(
-        &self,
-        views: &[JobView],
-        edge: u32,
-        budget: usize,
-    ) -> Result<Result<Inline, Unshowable>, Error> {
-        let chosen: Vec<&ImageView> = match views {
-            [only] => match only.images.iter().find(|image| image.index == 0) {
-                Some(grid) => vec![grid],
-                None => only.images.iter().take(MAX_ON_SHEET).collect(),
-            },
-            several => several
-                .iter()
-                .filter_map(|view| view.images.first())
-                .take(MAX_ON_SHEET)
-                .collect(),
-        };
-        if let [only] = chosen[..] {
-            return self.fit(only, Part::Whole, edge, budget).await;
-        }
-        let mut files = Vec::with_capacity(chosen.len());
-        for image in chosen {
-            files.push(self.gateway.picture_bytes(image.id).await?);
-        }
-        Ok(picture::sheet(files, edge, budget).await)
-    }
-
-    async fn blob(&self, id: JobId, index: u8) -> Result<Blob, NoBlob> {
-        let job = self.gateway.job(id).await?;
-        let view = self.gateway.view(&job).await?;
-        let Some(image) = view.images.iter().find(|image| image.index == index) else {
-            let there: Vec<String> = view.images.iter().map(|image| image.index.to_string()).collect();
-            return Err(NoBlob::NotFound(if there.is_empty() {
-                format!("job {id} is {} and has no pictures", view.status)
-            } else {
-                format!("job {id} has no picture {index}, only {}", there.join(", "))
-            }));
-        };
-        let bytes = self.gateway.picture_bytes(image.id).await?;
-        let original = picture::whole(&bytes, image.media_type, MAX_BLOB);
-        if let Some(picture) = original {
-            return Ok(Blob {
-                picture,
-                scaled_from: None,
-            });
-        }
-        let picture = picture::fit(bytes, None, Part::Whole, BLOB_EDGE, MAX_BLOB)
-            .await
-            .map_err(|Unshowable(why)| NoBlob::Failed(why))?;
-        Ok(Blob {
-            picture,
-            scaled_from: image.width.zip(image.height),
-        })
-    }
-}
-
-/// The picture that `index` means, and which part of it; no picture means a sheet of all. `None` where there is
-/// nothing of that index.
-fn choose(view: &JobView, index: Option<u8>) -> Option<(Option<&ImageView>, Part)> {
-    let at = |index| view.images.iter().find(|image| image.index == index);
-    match index {
-        None if view.images.is_empty() => None,
-        None => Some((at(0), Part::Whole)),
-        Some(index) => match (at(index), at(0)) {
-            (Some(image), _) => Some((Some(image), Part::Whole)),
-            // Upstreams that give only the grid still mean its four parts.
-            (None, Some(grid)) if index <= 4 && view.images.len() == 1 => {
-                Some((Some(grid), Part::Quarter(index)))
-            }
-            _ => None,
-        },
-    }
-}
-
-fn nothing_to_show(view: &JobView, index: Option<u8>) -> Answer {
-    let id = view.id;
-    if view.stage.is_some() {
-        let next = ("wait", json!({"job_id": id}));
-        return error::refused(
-            ErrorKind::Conflict,
-            &format!("Job {id} is not finished yet"),
-            Some(next),
-        );
-    }
-    if view.images.is_empty() {
-        let what = format!("Job {id} is {} and has no pictures", view.status);
-        return error::refused(
-            ErrorKind::Conflict,
-            &what,
-            Some(("get_job", json!({"job_id": id}))),
-        );
-    }
-    let there: Vec<String> = view
-        .images
-        .iter()
-        .filter(|image| image.index > 0)
-        .map(|image| image.index.to_string())
-        .collect();
-    let what = format!(
-        "Job {id} has no picture {}; there are {}",
-        index.unwrap_or(0),
-        there.join(", ")
-    );
-    error::refused(ErrorKind::Invalid, &what, Some(("show", json!({"job_id": id}))))
 }

@@ -3,6 +3,7 @@
 
 use midjourney_core::{
     error::{Chain, Error, ErrorKind, FieldError},
+    job::FailureKind,
     prompt::{Diagnostic, Report},
 };
 use serde_json::{Map, Value, json};
@@ -12,7 +13,7 @@ use crate::{
     open::OpenError,
     result::{Answer, next_call},
     text::{self, clean, cut, line},
-    tools::Definition,
+    tools::{Definition, Kind, is_flag},
 };
 
 /// The most findings about one prompt that are passed on. The corrected prompt mends all of them at once anyway.
@@ -47,7 +48,7 @@ impl Spent {
 const fn mend(kind: ErrorKind) -> &'static str {
     match kind {
         ErrorKind::Invalid => "Mend the named argument and call again.",
-        ErrorKind::InvalidPrompt => "Call imagine again with a corrected prompt.",
+        ErrorKind::InvalidPrompt => "Call again with a corrected prompt.",
         ErrorKind::NotFound => "Call list_jobs to find the right id.",
         ErrorKind::Conflict => "Call get_job to see how the job is now.",
         ErrorKind::IdempotencyMismatch => {
@@ -88,7 +89,8 @@ pub(crate) fn failed(tool: &Definition, failure: &Error, arguments: &Map<String,
     } else if std::error::Error::source(failure).is_some() {
         warn!(tool = tool.name, error = %Chain(failure), "a tool failed");
     }
-    let spent = if may_have_stored(kind) && tool.name == "imagine" {
+    let makes = tool.kind == Kind::Makes;
+    let spent = if may_have_stored(kind) && makes {
         Spent::Maybe
     } else {
         Spent::No
@@ -104,7 +106,7 @@ pub(crate) fn failed(tool: &Definition, failure: &Error, arguments: &Map<String,
         refusal.put("fields", json!(failure.fields()));
     }
     if let Some(report) = failure.report() {
-        refusal.prompt(report, arguments);
+        refusal.prompt(tool, report, arguments);
     }
     match kind {
         ErrorKind::NotFound => refusal.next("list_jobs", &json!({})),
@@ -113,7 +115,10 @@ pub(crate) fn failed(tool: &Definition, failure: &Error, arguments: &Map<String,
                 refusal.next("get_job", &json!({"job_id": id}));
             }
         }
-        ErrorKind::Unavailable | ErrorKind::Internal if tool.name == "imagine" => {
+        ErrorKind::Rejected if failure.failure() == Some(FailureKind::Unsupported) => {
+            refusal.next("account", &json!({}));
+        }
+        ErrorKind::Unavailable | ErrorKind::Internal if makes => {
             refusal.next("list_jobs", &json!({}));
         }
         _ => {}
@@ -229,7 +234,7 @@ impl Refusal {
     }
 
     /// All findings about a prompt, and the call that mends them.
-    fn prompt(&mut self, report: &Report, arguments: &Map<String, Value>) {
+    fn prompt(&mut self, tool: &Definition, report: &Report, arguments: &Map<String, Value>) {
         let found = report.diagnostics();
         let errors: Vec<Value> = found.errors().iter().take(MAX_FINDINGS).map(finding).collect();
         let warnings: Vec<Value> = found.warnings().iter().take(MAX_FINDINGS).map(finding).collect();
@@ -249,8 +254,10 @@ impl Refusal {
             .filter(|prompt| prompt.chars().count() <= text::MAX_CHARS && *prompt == clean(prompt));
         if let Some(prompt) = corrected {
             let mut call = arguments.clone();
+            // It holds them already.
+            call.retain(|name, _| !is_flag(name));
             call.insert("prompt".to_owned(), Value::from(prompt));
-            self.next("imagine", &Value::Object(call));
+            self.next(tool.name, &Value::Object(call));
         }
     }
 

@@ -220,12 +220,13 @@ fn all() -> &'static [Tool] {
 }
 
 fn tool(definition: &Definition) -> Tool {
-    let mut annotations = ToolAnnotations::with_title(definition.title)
-        .read_only(definition.read_only)
-        .open_world(definition.open_world)
-        .idempotent(definition.idempotent);
-    if !definition.read_only {
-        annotations = annotations.destructive(definition.destructive);
+    let kind = definition.kind;
+    let mut annotations = ToolAnnotations::new()
+        .read_only(kind.read_only())
+        .open_world(kind.open_world())
+        .idempotent(kind.idempotent());
+    if !kind.read_only() {
+        annotations = annotations.destructive(kind.destructive());
     }
     Tool::new(
         definition.name,

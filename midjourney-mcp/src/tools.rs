@@ -4,7 +4,11 @@
 //! which field, what was expected, and the mend, for all wrong fields at once.
 
 mod definitions;
+mod flags;
+mod picture;
 mod reader;
+mod schemas;
+mod wishes;
 
 use midjourney_core::{
     error::FieldError,
@@ -14,8 +18,11 @@ use midjourney_core::{
 };
 use serde_json::{Map, Value};
 
-pub(crate) use definitions::{Definition, INSTRUCTIONS, all};
+pub(crate) use definitions::{Definition, INSTRUCTIONS, Kind, all};
+pub(crate) use flags::is_flag;
+pub(crate) use picture::{Origin, Picture};
 use reader::Reader;
+pub(crate) use wishes::ActArgs;
 
 /// How long `imagine` and `wait` wait where the caller does not say: inside the 60 s that many clients allow.
 const DEFAULT_WAIT: u64 = 45;
@@ -42,12 +49,37 @@ impl std::fmt::Display for Handle {
     }
 }
 
+/// What every tool takes that makes jobs.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct ImagineArgs {
-    pub prompt: String,
-    pub version: Option<String>,
+pub(crate) struct Common {
     pub wait_seconds: u64,
     pub key: Option<IdempotencyKey>,
+}
+
+impl Common {
+    fn read(read: &mut Reader<'_>) -> Self {
+        let key = read.text("idempotency_key", 255);
+        Self {
+            wait_seconds: read.whole("wait_seconds", 0..=MAX_WAIT).unwrap_or(DEFAULT_WAIT),
+            key: key.and_then(|key| read.accept("idempotency_key", IdempotencyKey::new(key))),
+        }
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct ImagineArgs {
+    /// With the parameters that were given as arguments.
+    pub prompt: String,
+    pub version: Option<String>,
+    pub images: Vec<Picture>,
+    pub common: Common,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct GetArgs {
+    pub handle: Handle,
+    /// Whether to ask the upstream for the seed where it did not tell.
+    pub seed: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,11 +107,13 @@ pub(crate) struct ListArgs {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Call {
     Imagine(ImagineArgs),
+    Act(ActArgs),
     Wait(WaitArgs),
-    GetJob(Handle),
+    GetJob(GetArgs),
     Show(ShowArgs),
     ListJobs(ListArgs),
     Cancel(JobId),
+    Account,
 }
 
 /// The tool, or `None` where there is none of that name.
@@ -98,28 +132,39 @@ impl Call {
                 let prompt = read.required("prompt", "the prompt as text", |read, name| {
                     read.text(name, MAX_PROMPT_CHARS)
                 });
+                let flags = flags::read(&mut read);
                 let version = read.version("version");
-                let wait_seconds = read.whole("wait_seconds", 0..=MAX_WAIT).unwrap_or(DEFAULT_WAIT);
-                let key = read
-                    .text("idempotency_key", 255)
-                    .and_then(|key| read.accept("idempotency_key", IdempotencyKey::new(key)));
+                let images = read.pictures("images");
+                let common = Common::read(&mut read);
                 prompt.map(|prompt| {
                     Self::Imagine(ImagineArgs {
-                        prompt,
+                        prompt: prompt + &flags,
                         version,
-                        wait_seconds,
-                        key,
+                        images,
+                        common,
                     })
                 })
             }
+            "vary" | "upscale" | "edit" | "blend" | "describe" | "animate" => {
+                ActArgs::read(tool.name, &mut read).map(Self::Act)
+            }
+            "account" => Some(Self::Account),
             "wait" => {
                 let handle = read.required("job_id", "the job_id that imagine gave", Reader::handle);
                 let wait_seconds = read.whole("wait_seconds", 0..=MAX_WAIT).unwrap_or(DEFAULT_WAIT);
                 handle.map(|handle| Self::Wait(WaitArgs { handle, wait_seconds }))
             }
-            "get_job" => read
-                .required("job_id", "the job_id that imagine gave", Reader::handle)
-                .map(Self::GetJob),
+            "get_job" => {
+                let handle = read.required("job_id", "the job_id that imagine gave", Reader::handle);
+                let seed = read.switch("seed").unwrap_or(false);
+                if seed && matches!(handle, Some(Handle::Batch(_))) {
+                    read.object(
+                        "seed",
+                        "a batch has no seed of its own; give the job_id of one of its jobs",
+                    );
+                }
+                handle.map(|handle| Self::GetJob(GetArgs { handle, seed }))
+            }
             "show" => {
                 let job = read.required("job_id", "the job_id that imagine gave", Reader::job);
                 let index = read.whole("index", 0..=16).filter(|index| *index > 0);

@@ -35,12 +35,22 @@ impl Gone {
     }
 }
 
+/// Where the client is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(clippy::exhaustive_enums, reason = "it is on this machine or it is not")]
+pub enum Reach {
+    /// On this machine, as its user: files that it names are read.
+    ThisMachine,
+    /// Elsewhere, or nobody knows: paths are refused.
+    Elsewhere,
+}
+
 /// Serves one client over standard input and output until it closes them or the process is told to stop.
 ///
 /// **Errors:** the transport's, before the client was greeted.
 pub async fn serve_stdio(opener: Arc<dyn OpenGateway>) -> io::Result<()> {
     let (read, write) = stdio_pipes();
-    serve(opener, read, write, stop_signal()).await
+    serve(opener, Reach::ThisMachine, read, write, stop_signal()).await
 }
 
 /// Serves one client over any pair of streams until `read` ends or `stop` returns.
@@ -48,6 +58,7 @@ pub async fn serve_stdio(opener: Arc<dyn OpenGateway>) -> io::Result<()> {
 /// **Errors:** the transport's, before the client was greeted.
 pub async fn serve<R, W>(
     opener: Arc<dyn OpenGateway>,
+    reach: Reach,
     read: R,
     write: W,
     stop: impl Future<Output = ()> + Send,
@@ -59,7 +70,7 @@ where
     let (leave, gone) = watch::channel(false);
     let leave = Arc::new(leave);
     let gone = Gone(gone);
-    let desk = Arc::new(Desk::new(opener));
+    let desk = Arc::new(Desk::new(opener, reach));
     let read = Watched {
         inner: read,
         leave: Arc::clone(&leave),

@@ -227,6 +227,7 @@ fn api() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(actions::extend))
         .routes(routes!(jobs::list))
         .routes(routes!(jobs::get))
+        .routes(routes!(jobs::seed))
         .routes(routes!(jobs::cancel))
         .routes(routes!(jobs::resolve))
         .routes(routes!(events::events))

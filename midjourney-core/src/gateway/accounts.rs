@@ -10,13 +10,17 @@ use crate::{
     budget::{Credits, Purse, Spending},
     clock::Timestamp,
     error::Error,
-    job::{AccountName, Action, Live},
+    job::{AccountName, Action, FailureKind, Live, PictureForm},
 };
 
 /// An account as it is at the moment. How it is doing is what this process has learned from its own calls.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[non_exhaustive]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "what an account can do is a list of yes and no"
+)]
 pub struct AccountView {
     /// Its name.
     pub name: String,
@@ -55,8 +59,15 @@ pub struct AccountView {
     pub spent: SpendingView,
     /// What may be spent.
     pub budget: BudgetView,
-    /// What its upstream can do at all; a finished job tells what can be done with it.
-    pub actions: Vec<&'static str>,
+    /// What its upstream can do at all, each in its varieties (`imagine`, `upscale subtle`); a finished job tells what can be
+    /// done with it.
+    pub actions: Vec<String>,
+    /// Whether it can be asked for the seed of a finished job.
+    pub seeds: bool,
+    /// Whether it can stop a task that is under way.
+    pub cancels: bool,
+    /// Whether pictures that come along must be links that it can fetch.
+    pub links_only: bool,
 }
 
 /// What was spent.
@@ -112,15 +123,38 @@ impl Gateway {
         Ok(views.collect())
     }
 
+    /// `error` with the accounts that can do `action`, where the upstream of `home` cannot.
+    pub(super) fn naming_the_able(&self, error: Error, action: Action, home: Option<&AccountName>) -> Error {
+        let accounts = self.parts.accounts.all().iter();
+        let able: Vec<_> = accounts
+            .filter(|account| account.client.supports(action))
+            .collect();
+        let is_able = |name: &AccountName| able.iter().any(|account| account.name == *name);
+        if error.failure() != Some(FailureKind::Unsupported) || home.is_some_and(is_able) {
+            return error;
+        }
+        let who = match (home, &able[..]) {
+            (_, []) => format!("no account here can do `{action}`"),
+            // Its words are about this request, not about the action.
+            (None, _) => return error,
+            (Some(home), able) => {
+                let names: Vec<_> = able
+                    .iter()
+                    .map(|account| format!("{} ({})", account.name, account.client.upstream()))
+                    .collect();
+                let names = names.join(", ");
+                format!("the picture is of account {home}, and `{action}` is up to {names}")
+            }
+        };
+        Error::new(error.kind(), format!("{who}: {}", error.detail())).with_failure(FailureKind::Unsupported)
+    }
+
     fn account_view(&self, account: &Account, live: Live, spent: Spending, now: Timestamp) -> AccountView {
         let accounts = &self.parts.accounts;
         let (can, trouble) = (account.client.capabilities(), accounts.trouble(&account.name));
-        let mut actions = Vec::new();
-        for action in Action::ALL {
-            if account.client.supports(action) && !actions.contains(&action.name()) {
-                actions.push(action.name());
-            }
-        }
+        let actions = Action::ALL
+            .into_iter()
+            .filter(|action| account.client.supports(*action));
         AccountView {
             upstream: Some(account.client.upstream()),
             simulated: can.simulated,
@@ -135,7 +169,10 @@ impl Gateway {
                 day: account.budget.day,
                 month: account.budget.month,
             },
-            actions,
+            actions: actions.map(|action| action.to_string()).collect(),
+            seeds: can.seed,
+            cancels: can.cancel,
+            links_only: can.pictures == PictureForm::Link && self.parts.links.is_none(),
             ..stray(&account.name, live, spent)
         }
     }
@@ -165,5 +202,8 @@ fn stray(name: &AccountName, live: Live, spent: Spending) -> AccountView {
             month: None,
         },
         actions: Vec::new(),
+        seeds: false,
+        cancels: false,
+        links_only: false,
     }
 }

@@ -5,7 +5,7 @@ use crate::{
     client::{ClientError, ParentTask},
     error::{Error, ErrorKind},
     id::JobId,
-    image::Image,
+    image::{Image, ImageKind},
     job::{Action, ImageQuery, Job, JobRequest, JobState, Need, ParentRef},
 };
 
@@ -27,6 +27,34 @@ impl Gateway {
             client.supports(action) && (!asks || client.check(&request, Some(&task)).is_ok())
         };
         wishes.iter().copied().filter(|wish| possible(*wish)).collect()
+    }
+
+    /// Everything that `job`, whose pictures are `images`, can go on with: each action in each of its varieties, and one
+    /// of the pictures (0 for all). What a text or another picture is still needed for is among it.
+    pub fn follow_ups(&self, job: &Job, images: &[Image]) -> Vec<(Action, u8)> {
+        if images.is_empty() {
+            return Vec::new();
+        }
+        let singles = images.iter().filter(|image| image.kind == ImageKind::Single);
+        // A grid alone still has four parts.
+        let last = match u8::try_from(singles.count()).unwrap_or(u8::MAX) {
+            0 => 4,
+            count => count,
+        };
+        let is_video = |action| matches!(action, Action::Animate { .. } | Action::Extend { .. });
+        let suits = |action: &Action| {
+            let extends = matches!(action, Action::Extend { .. });
+            action.needs().parent != Need::No && extends == is_video(job.request.action)
+        };
+        let wishes: Vec<_> = Action::ALL
+            .into_iter()
+            .filter(suits)
+            .flat_map(|action| {
+                let indexes = if action == Action::Reroll { 0..=0 } else { 1..=last };
+                indexes.map(move |index| (action, index))
+            })
+            .collect();
+        self.possible(job, images, &wishes)
     }
 
     /// The seed of a completed job: as it was told, or asked for now; `None` where nobody can tell.

@@ -237,8 +237,10 @@ impl Gateway {
         let Some(first) = intake.requests.first() else {
             return Err(Error::new(ErrorKind::Internal, "a prompt became no jobs"));
         };
+        let home = intake.home.as_ref().map(|(account, _)| account);
+        let able = |error| self.naming_the_able(error, first.action, home);
         let (account, client) = match &intake.home {
-            None => self.account_for(first, overdrawn).await?,
+            None => self.account_for(first, overdrawn).await.map_err(able)?,
             Some((account, _)) => (account.clone(), self.client(account)?),
         };
         self.check_pictures(client.capabilities(), first, &intake.owner)
@@ -247,7 +249,7 @@ impl Gateway {
         let parent = intake.home.as_ref().map(|(_, task)| task);
         // An account was chosen because it takes the first.
         for request in intake.requests.iter().skip(usize::from(parent.is_none())) {
-            refuse_early(&client, request, parent)?;
+            refuse_early(&client, request, parent).map_err(able)?;
         }
         Ok(account)
     }

@@ -1,5 +1,9 @@
 //! Takes in pictures that callers bring along.
 
+use bytes::Bytes;
+use futures_util::{StreamExt as _, stream};
+use sha2::{Digest as _, Sha256};
+
 use super::Gateway;
 use crate::{
     error::{Error, ErrorKind},
@@ -14,6 +18,31 @@ impl Gateway {
     /// **Errors:** [`ErrorKind::Invalid`] for what is no PNG, JPEG, WebP or GIF, or is larger than 20 MiB. **Cancel
     /// safety:** the picture is kept or not.
     pub async fn upload(&self, owner: Owner, body: ByteStream) -> Result<Upload, Error> {
+        let id = UploadId::new(self.parts.clock.now(), &*self.parts.entropy);
+        self.keep(id, owner, body).await
+    }
+
+    /// As [`upload`](Gateway::upload), for a picture that is at hand whole: the same bytes of the same owner are the same
+    /// upload, so that a request which is repeated with its pictures is the same request.
+    ///
+    /// **Errors:** as for [`upload`](Gateway::upload). **Cancel safety:** the picture is kept or not.
+    pub async fn upload_bytes(&self, owner: Owner, bytes: Bytes) -> Result<Upload, Error> {
+        let mut hasher = Sha256::new();
+        hasher.update(Sha256::digest(owner.as_str()));
+        hasher.update(&bytes);
+        let id = UploadId::of_digest(hasher.finalize().into());
+        if let Some(known) = self.parts.jobs.upload(id).await? {
+            return Ok(known);
+        }
+        let body = stream::iter([Ok(bytes)]).boxed();
+        match self.keep(id, owner, body).await {
+            Ok(upload) => Ok(upload),
+            // Somebody else may have kept it meanwhile, and ids are taken once.
+            Err(error) => self.parts.jobs.upload(id).await?.ok_or(error),
+        }
+    }
+
+    async fn keep(&self, id: UploadId, owner: Owner, body: ByteStream) -> Result<Upload, Error> {
         let broken = |source| Error::field("", "the picture did not arrive whole").with_source(source);
         let (head, body) = peek(body).await.map_err(broken)?;
         let Some(sniffed) = sniff(&head).filter(|file| file.media_type.is_picture()) else {
@@ -23,7 +52,6 @@ impl Gateway {
             ));
         };
         let now = self.parts.clock.now();
-        let id = UploadId::new(now, &*self.parts.entropy);
         let key = ImageKey::upload(now, id, sniffed.media_type);
         let stored = match self.parts.images.put(&key, body, MAX_UPLOAD).await {
             Ok(stored) => stored,

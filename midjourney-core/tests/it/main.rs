@@ -20,6 +20,8 @@ mod every_client;
 #[cfg(feature = "upstream-evolink")]
 mod evolink;
 mod faults_page;
+#[cfg(feature = "simulator")]
+mod follow_ups;
 mod given;
 #[cfg(feature = "upstream-legnext")]
 mod legnext;

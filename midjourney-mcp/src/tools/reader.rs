@@ -8,7 +8,10 @@ use midjourney_core::{
 };
 use serde_json::{Map, Value};
 
-use super::Handle;
+use super::{
+    Handle,
+    picture::{MAX_PICTURE, Origin, Picture},
+};
 use crate::text;
 
 pub(super) struct Reader<'a> {
@@ -55,8 +58,13 @@ impl<'a> Reader<'a> {
     }
 
     /// `null` counts as left out: many clients send it for what the caller did not fill in.
-    fn value(&self, name: &str) -> Option<&'a Value> {
+    pub(super) fn value(&self, name: &str) -> Option<&'a Value> {
         self.arguments.get(name).filter(|value| !value.is_null())
+    }
+
+    /// Whether the argument was given, be it right or wrong.
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.value(name).is_some()
     }
 
     pub(super) fn required<T>(
@@ -98,6 +106,90 @@ impl<'a> Reader<'a> {
         );
         self.object(name, expected);
         None
+    }
+
+    pub(super) fn number(&mut self, name: &str, range: RangeInclusive<f64>) -> Option<f64> {
+        let value = self.value(name)?;
+        let number = value.as_f64().filter(|number| range.contains(number));
+        if number.is_none() {
+            let (from, to) = range.into_inner();
+            let expected = format!("expected a number from {from} to {to}, got {}", shape(value));
+            self.object(name, expected);
+        }
+        number
+    }
+
+    pub(super) fn switch(&mut self, name: &str) -> Option<bool> {
+        let value = self.value(name)?;
+        let given = value.as_bool();
+        if given.is_none() {
+            self.object(name, format!("expected true or false, got {}", shape(value)));
+        }
+        given
+    }
+
+    /// One of these words, and what it stands for.
+    pub(super) fn choice<T: Copy>(&mut self, name: &str, words: &[(&str, T)]) -> Option<T> {
+        let value = self.value(name)?;
+        let chosen = value
+            .as_str()
+            .and_then(|text| words.iter().find(|(word, _)| *word == text));
+        if chosen.is_none() {
+            let words: Vec<_> = words.iter().map(|(word, _)| *word).collect();
+            let expected = format!("expected one of {}, got {}", words.join(", "), shape(value));
+            self.object(name, expected);
+        }
+        chosen.map(|(_, meaning)| *meaning)
+    }
+
+    /// The value of a parameter of the prompt, which must not hold another parameter.
+    pub(super) fn flag_text(&mut self, name: &str, most: usize) -> Option<String> {
+        let text = self.text(name, most)?;
+        let text = text.trim();
+        if text.is_empty() || text.contains("--") || text.contains(['—', '–']) {
+            self.object(
+                name,
+                "expected the value alone, without `--`; leave it out for the default",
+            );
+            return None;
+        }
+        Some(text.to_owned())
+    }
+
+    pub(super) fn picture(&mut self, name: &str) -> Option<Picture> {
+        let text = self.text(name, MAX_PICTURE)?;
+        let from = self.accept(name, Origin::read(&text))?;
+        Some(Picture {
+            place: name.to_owned(),
+            from,
+        })
+    }
+
+    pub(super) fn pictures(&mut self, name: &str) -> Vec<Picture> {
+        let list = match self.value(name) {
+            None => return Vec::new(),
+            Some(Value::Array(list)) => list,
+            Some(other) => {
+                self.object(name, format!("expected a list of pictures, got {}", shape(other)));
+                return Vec::new();
+            }
+        };
+        let mut pictures = Vec::new();
+        for (place, value) in list.iter().enumerate() {
+            let pointer = format!("/{name}/{place}");
+            let read = value
+                .as_str()
+                .ok_or_else(|| format!("expected a text, got {}", shape(value)))
+                .and_then(Origin::read);
+            match read {
+                Ok(from) => pictures.push(Picture {
+                    place: format!("{name}/{place}"),
+                    from,
+                }),
+                Err(detail) => self.wrong.push(FieldError::new(pointer, detail)),
+            }
+        }
+        pictures
     }
 
     pub(super) fn one_of(&mut self, name: &str, allowed: &[u32]) -> Option<u32> {

@@ -19,7 +19,7 @@ fn good_arguments_are_read_leniently() {
         panic!("these are good");
     };
     assert_eq!(args.version.as_deref(), Some("7"));
-    assert_eq!((args.wait_seconds, args.key), (12, None));
+    assert_eq!((args.common.wait_seconds, args.common.key), (12, None));
     assert_eq!(
         read("list_jobs", json!({})),
         Ok(Call::ListJobs(ListArgs {
@@ -31,10 +31,26 @@ fn good_arguments_are_read_leniently() {
 }
 
 #[test]
+fn parameters_stand_behind_the_prompt_in_the_form_that_midjourney_reads() {
+    let arguments = json!({
+        "prompt": "a fox", "aspect": "3:2", "raw": true, "tile": false, "iw": 1.5, "quality": 2, "speed": "relax",
+        "no": "text, frames", "seed": 4_294_967_295_u32, "stylize": 0,
+    });
+    let Ok(Call::Imagine(args)) = read("imagine", arguments) else {
+        panic!("these are good");
+    };
+    assert_eq!(
+        args.prompt,
+        "a fox --aspect 3:2 --stylize 0 --no text, frames --seed 4294967295 --quality 2 --raw --iw 1.5 --relax"
+    );
+}
+
+#[test]
 #[expect(clippy::too_many_lines, reason = "a table")]
 fn every_wrong_field_is_named_with_its_mend() {
     let job = "job_019ab3c0d1e27f3a8b4c5d6e7f8091a2";
     let batch = "bat_019ab3c0d1e27f3a8b4c5d6e7f8091a2";
+    let image = format!("mj://jobs/{job}/images/1");
     let table = [
         ("imagine", json!({}), "/prompt", "is missing"),
         ("imagine", json!({"prompt": null}), "/prompt", "is missing"),
@@ -55,7 +71,7 @@ fn every_wrong_field_is_named_with_its_mend() {
             "imagine",
             json!({"prompt": "a", "Prompt": "b"}),
             "/Prompt",
-            "expected idempotency_key, prompt",
+            "expected aspect, chaos",
         ),
         (
             "imagine",
@@ -151,6 +167,165 @@ fn every_wrong_field_is_named_with_its_mend() {
             "/status",
             "expected one of pending",
         ),
+        (
+            "imagine",
+            json!({"prompt": "a", "seed": -1}),
+            "/seed",
+            "0 to 4294967295",
+        ),
+        (
+            "imagine",
+            json!({"prompt": "a", "iw": "2"}),
+            "/iw",
+            "a number from 0 to 3",
+        ),
+        ("imagine", json!({"prompt": "a", "iw": 3.5}), "/iw", "got 3.5"),
+        (
+            "imagine",
+            json!({"prompt": "a", "raw": "yes"}),
+            "/raw",
+            "true or false",
+        ),
+        (
+            "imagine",
+            json!({"prompt": "a", "no": "text --v 5"}),
+            "/no",
+            "without `--`",
+        ),
+        (
+            "imagine",
+            json!({"prompt": "a", "aspect": " "}),
+            "/aspect",
+            "leave it out",
+        ),
+        (
+            "imagine",
+            json!({"prompt": "a", "speed": "slow"}),
+            "/speed",
+            "expected one of fast, relax, turbo, got the text \"slow\"",
+        ),
+        (
+            "imagine",
+            json!({"prompt": "a", "images": "x"}),
+            "/images",
+            "a list of pictures",
+        ),
+        (
+            "imagine",
+            json!({"prompt": "a", "images": [7]}),
+            "/images/0",
+            "got 7",
+        ),
+        ("vary", json!({}), "/image", "mj://jobs/"),
+        (
+            "vary",
+            json!({"image": "https://a.example/b.png"}),
+            "/image",
+            "variation starts from a picture of a finished job",
+        ),
+        (
+            "vary",
+            json!({"image": image, "strength": "wild"}),
+            "/strength",
+            "expected one of subtle, strong",
+        ),
+        (
+            "vary",
+            json!({"image": format!("mj://jobs/{batch}/images/1")}),
+            "/image",
+            "as results name their pictures",
+        ),
+        (
+            "upscale",
+            json!({"image": image, "mode": "8x"}),
+            "/mode",
+            "expected one of cutout, subtle, creative, 2x, 4x",
+        ),
+        (
+            "upscale",
+            json!({"job_id": job}),
+            "/job_id",
+            "expected idempotency_key, image",
+        ),
+        ("edit", json!({"image": image}), "/mode", "is missing"),
+        (
+            "edit",
+            json!({"mode": "pan", "image": image}),
+            "/direction",
+            "left, right",
+        ),
+        (
+            "edit",
+            json!({"mode": "pan", "image": image, "direction": "north"}),
+            "/direction",
+            "got the text \"north\"",
+        ),
+        (
+            "edit",
+            json!({"mode": "zoom", "image": image, "direction": "up"}),
+            "/direction",
+            "only mode pan takes it",
+        ),
+        (
+            "edit",
+            json!({"mode": "zoom", "image": image, "zoom": "3x"}),
+            "/zoom",
+            "2 at most",
+        ),
+        (
+            "edit",
+            json!({"mode": "inpaint", "image": "/tmp/fox.png"}),
+            "/image",
+            "inpaint starts from a picture of a finished job",
+        ),
+        ("edit", json!({"mode": "retexture"}), "/image", "is missing"),
+        (
+            "edit",
+            json!({"mode": "edit", "image": image, "mask": 1}),
+            "/mask",
+            "a text",
+        ),
+        ("blend", json!({}), "/images", "two to five"),
+        (
+            "blend",
+            json!({"images": [image, "b"]}),
+            "/images/1",
+            "absolute path",
+        ),
+        (
+            "blend",
+            json!({"images": [image], "shape": "round"}),
+            "/shape",
+            "portrait",
+        ),
+        ("describe", json!({}), "/image", "or a prompt to shorten"),
+        ("describe", json!({"image": "fox.png"}), "/image", "absolute path"),
+        ("animate", json!({}), "/image", "is missing"),
+        (
+            "animate",
+            json!({"image": image, "motion": "fast"}),
+            "/motion",
+            "low, high",
+        ),
+        (
+            "animate",
+            json!({"image": "/tmp/a.mp4", "mode": "extend"}),
+            "/image",
+            "extend starts from a picture of a finished job",
+        ),
+        (
+            "get_job",
+            json!({"job_id": batch, "seed": true}),
+            "/seed",
+            "one of its jobs",
+        ),
+        (
+            "get_job",
+            json!({"job_id": job, "seed": "no"}),
+            "/seed",
+            "true or false",
+        ),
+        ("account", json!({"name": "main"}), "/name", "no such argument"),
         ("list_jobs", json!({"limit": 0}), "/limit", "1 to 50"),
         ("list_jobs", json!({"after": "x"}), "/after", "not a cursor"),
         ("cancel", json!({"job_id": batch}), "/job_id", "names a batch"),
@@ -167,9 +342,16 @@ fn every_wrong_field_is_named_with_its_mend() {
 
 #[test]
 fn several_wrong_fields_are_told_at_once() {
-    let wrong = read("imagine", json!({"prompt": 1, "wait_seconds": "x", "seed": 3})).unwrap_err();
+    let wrong = read(
+        "imagine",
+        json!({"prompt": 1, "wait_seconds": "x", "sed": 3, "chaos": 101, "images": ["fox"]}),
+    )
+    .unwrap_err();
     let pointers: Vec<_> = wrong.iter().map(|field| field.pointer.as_str()).collect();
-    assert_eq!(pointers, ["/seed", "/prompt", "/wait_seconds"]);
+    assert_eq!(
+        pointers,
+        ["/sed", "/prompt", "/chaos", "/images/0", "/wait_seconds"]
+    );
 }
 
 #[test]
@@ -190,6 +372,7 @@ fn any_json() -> impl Strategy<Value = Value> {
         any::<f64>().prop_map(Value::from),
         any::<String>().prop_map(Value::from),
         "(job|bat|c1)_[0-9a-f]{30,34}".prop_map(Value::from),
+        "(mj|data|file|https):[a-z0-9/;,{}]{0,40}".prop_map(Value::from),
         "[0-9. nij-]{0,9}".prop_map(Value::from),
     ];
     leaf.prop_recursive(2, 8, 4, |inner| {
@@ -206,11 +389,11 @@ proptest! {
     #[test]
     fn any_arguments_are_read_or_refused_in_few_words(
         tool in 0..all().len(),
-        values in prop::collection::vec((0..12_usize, any_json()), 0..6),
+        values in prop::collection::vec((0..21_usize, any_json()), 0..6),
     ) {
         let names = [
             "prompt", "version", "wait_seconds", "idempotency_key", "job_id", "index", "size", "status", "limit",
-            "after", "", "extra/~",
+            "after", "", "extra/~", "image", "images", "mask", "mode", "zoom", "no", "seed", "iw", "raw",
         ];
         let arguments = values.into_iter().map(|(name, value)| (names[name].to_owned(), value)).collect();
         if let Err(wrong) = Call::read(&all()[tool], &arguments) {

@@ -34,7 +34,21 @@ async fn the_list_is_small_and_every_schema_is_closed() {
     let names: Vec<_> = tools.iter().map(|tool| tool["name"].as_str().unwrap()).collect();
     assert_eq!(
         names,
-        ["imagine", "wait", "get_job", "show", "list_jobs", "cancel"]
+        [
+            "imagine",
+            "vary",
+            "upscale",
+            "edit",
+            "blend",
+            "describe",
+            "animate",
+            "wait",
+            "get_job",
+            "show",
+            "list_jobs",
+            "cancel",
+            "account"
+        ]
     );
     for tool in tools {
         let name = &tool["name"];
@@ -47,15 +61,23 @@ async fn the_list_is_small_and_every_schema_is_closed() {
         assert_eq!(input["additionalProperties"], false, "{name}");
         for (property, schema) in input["properties"].as_object().unwrap() {
             // One plain type each: lists of types and nested objects are refused by some clients.
+            let kind = match schema["type"].as_str() {
+                Some("array") => &schema["items"]["type"],
+                _ => &schema["type"],
+            };
             assert!(
-                matches!(schema["type"].as_str(), Some("string" | "integer")),
+                matches!(kind.as_str(), Some("string" | "integer" | "number" | "boolean")),
                 "{name}.{property}"
             );
         }
         let hints = &tool["annotations"];
         let expected = match name.as_str().unwrap() {
-            "imagine" => json!([false, false, false, true]),
+            "imagine" | "vary" | "upscale" | "edit" | "blend" | "describe" | "animate" => {
+                json!([false, false, false, true])
+            }
             "cancel" => json!([false, true, true, true]),
+            // It may ask the upstream for a seed.
+            "get_job" => json!([true, Value::Null, true, true]),
             _ => json!([true, Value::Null, true, false]),
         };
         let found = [

@@ -7,6 +7,7 @@
     reason = "a failed check must fail the test"
 )]
 
+mod actions;
 mod calls;
 mod clients;
 mod definitions;

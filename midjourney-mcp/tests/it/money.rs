@@ -118,9 +118,9 @@ async fn bad_arguments_and_unknown_things_are_answers_and_not_protocol_errors() 
         ),
         (
             "imagine",
-            json!({"prompt": "a", "seed": 5}),
+            json!({"prompt": "a", "sede": 5}),
             "invalid_request",
-            "seed: there is no such argument",
+            "sede: there is no such argument",
         ),
         (
             "imagine",

@@ -184,3 +184,21 @@ async fn two_programs_share_one_data_directory() {
         2
     );
 }
+
+#[tokio::test]
+async fn two_programs_that_are_given_one_file_at_once_make_one_job_of_it() {
+    let data = tempfile::tempdir().unwrap();
+    let file = data.path().join("fox.png");
+    std::fs::write(&file, midjourney_core::testing::tiny_png(7)).unwrap();
+    let mut one = Session::process(data.path(), &[]);
+    let mut two = Session::process(data.path(), &[]);
+    one.greet().await;
+    two.greet().await;
+    for number in 0..5 {
+        std::fs::write(&file, midjourney_core::testing::tiny_png(number)).unwrap();
+        let key = format!("shared-{number}");
+        let wish = json!({"image": file.to_str().unwrap(), "wait_seconds": 0, "idempotency_key": key});
+        let (first, second) = tokio::join!(one.good("describe", wish.clone()), two.good("describe", wish));
+        assert_eq!(first["job_id"], second["job_id"]);
+    }
+}

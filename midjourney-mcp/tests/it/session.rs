@@ -17,7 +17,7 @@ use midjourney_core::{
 };
 use midjourney_mcp::{
     open::{OpenError, OpenGateway, Opened},
-    transport::serve,
+    transport::{Reach, serve},
 };
 use serde_json::{Value, json};
 use tokio::{
@@ -68,9 +68,18 @@ impl Session {
 
     /// In this process, on the stores of `opener`.
     pub(crate) fn local(opener: Arc<dyn OpenGateway>) -> Self {
+        Self::at(Reach::ThisMachine, opener)
+    }
+
+    /// The same for a client on another machine.
+    pub(crate) fn far(opener: Arc<dyn OpenGateway>) -> Self {
+        Self::at(Reach::Elsewhere, opener)
+    }
+
+    fn at(reach: Reach, opener: Arc<dyn OpenGateway>) -> Self {
         let (near_write, far_read) = duplex(1 << 16);
         let (far_write, near_read) = duplex(1 << 16);
-        let serving = tokio::spawn(serve(opener, far_read, far_write, std::future::pending()));
+        let serving = tokio::spawn(serve(opener, reach, far_read, far_write, std::future::pending()));
         Self {
             serving: Some(serving),
             ..Self::over(Box::new(near_read), Box::new(near_write))

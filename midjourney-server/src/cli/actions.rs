@@ -3,7 +3,6 @@
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand, ValueEnum};
-use futures_util::{StreamExt as _, stream};
 use midjourney_core::{
     gateway::{Act, Gateway},
     id::JobId,
@@ -411,6 +410,6 @@ pub(super) async fn picture(gateway: &Gateway, text: String) -> Result<InputImag
         )));
     }
     let bytes = tokio::fs::read(&text).await.map_err(unreadable)?;
-    let body = stream::iter([Ok(bytes.into())]).boxed();
-    Ok(InputImage::Upload(gateway.upload(Owner::local(), body).await?.id))
+    let upload = gateway.upload_bytes(Owner::local(), bytes.into()).await?;
+    Ok(InputImage::Upload(upload.id))
 }

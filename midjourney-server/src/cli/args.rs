@@ -127,6 +127,11 @@ pub(super) enum JobsCommand {
         /// The job
         job: JobId,
     },
+    /// Tell a finished job's seed, asking the upstream where it has not told
+    Seed {
+        /// The job
+        job: JobId,
+    },
     /// Cancel a job
     Cancel {
         /// The job

@@ -68,6 +68,21 @@ pub(super) async fn run(context: &Context, command: JobsCommand) -> Result<ExitC
             rest(engine, assembled.rest).await;
             Ok(ExitCode::SUCCESS)
         }
+        JobsCommand::Seed { job } => {
+            let seed = context.gateway().await?.seed(job).await?;
+            if context.json {
+                say_json(&serde_json::json!({ "job": job, "seed": seed }))?;
+            } else if let Some(seed) = seed {
+                say(seed);
+            } else {
+                note(format_args!("the seed of {job} cannot be told"));
+            }
+            Ok(if seed.is_some() {
+                ExitCode::SUCCESS
+            } else {
+                ExitCode::FAILURE
+            })
+        }
         JobsCommand::Cancel { job } => changed(context, context.gateway().await?.cancel(job).await?).await,
         JobsCommand::Resolve(args) => {
             let gateway = context.gateway().await?;

@@ -255,6 +255,30 @@ fn tell(headers: &mut HeaderMap, hint: Option<Duration>, patience: Patience) {
     headers.extend(applied.map(|applied| (HeaderName::from_static("preference-applied"), applied)));
 }
 
+/// The seed of a job.
+#[derive(Serialize, utoipa::ToSchema)]
+pub(super) struct Seed {
+    /// The job.
+    #[schema(value_type = String, example = "job_019ab3c0d1e27f3a8b4c5d6e7f8091a2")]
+    job: JobId,
+    /// The seed; `null` where nobody can tell.
+    seed: Option<u32>,
+}
+
+/// The seed of a completed job.
+///
+/// As the upstream told it with the pictures; where it did not, it is asked now, if it can be.
+#[utoipa::path(get, path = "/jobs/{id}/seed", tag = "jobs",
+    params(("id" = String, Path, description = "The job's id.")),
+    responses((status = 200, description = "The seed, where it can be told.", body = Seed)))]
+pub(super) async fn seed(
+    State(app): State<Arc<App>>,
+    ApiPath(id): ApiPath<JobId>,
+) -> Result<Json<Seed>, Problem> {
+    let seed = app.gateway.seed(id).await?;
+    Ok(Json(Seed { job: id, seed }))
+}
+
 /// List jobs, newest first.
 #[utoipa::path(get, path = "/jobs", tag = "jobs", params(JobsQuery),
     responses((status = 200, description = "A page of jobs.", body = JobPage)))]

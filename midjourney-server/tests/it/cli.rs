@@ -107,6 +107,8 @@ fn follow_ups_jobs_and_pictures_are_at_hand() {
         ],
     ));
     assert_eq!(again["jobs"][0]["id"], job);
+    let seed = run(&home, &["jobs", "seed", job]);
+    assert_eq!(text(&seed.stdout).trim(), made["jobs"][0]["seed"].to_string());
     let upscaled = json(&run(&home, &["--json", "upscale", job, "2", "--mode", "subtle"]));
     assert_eq!(upscaled["jobs"][0]["parent_job"], job);
     assert_eq!(upscaled["jobs"][0]["images"].as_array().unwrap().len(), 1);

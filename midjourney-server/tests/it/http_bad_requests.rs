@@ -652,6 +652,7 @@ async fn a_failing_store_tells_nothing_of_itself() {
         ("GET", &*format!("/jobs/{JOB}"), json!({})),
         ("GET", "/jobs", json!({})),
         ("GET", "/images", json!({})),
+        ("GET", &*format!("/jobs/{JOB}/seed"), json!({})),
         ("GET", &*format!("/jobs/{JOB}/events"), json!({})),
         ("POST", &*format!("/jobs/{JOB}/cancel"), json!({})),
         ("GET", "/readyz", json!({})),

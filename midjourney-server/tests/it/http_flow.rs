@@ -257,6 +257,29 @@ async fn a_job_is_cancelled_and_a_finished_one_is_not() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_seed_is_told_once_there_is_one() {
+    let server = Setup::new().start().await;
+    let job = server.finished("a red fox --seed 42").await;
+    let (status, body) = send(server.get(&format!("/jobs/{}/seed", text(&job, "id")))).await;
+    assert_eq!(
+        (status, body),
+        (StatusCode::OK, json!({"job": job["id"], "seed": 42}))
+    );
+    let (_, running) = send(server.post("/imagine").json(&json!({"prompt": "a fox sim:hang"}))).await;
+    let (status, body) = send(server.get(&format!("/jobs/{}/seed", text(&running, "id")))).await;
+    assert_eq!((status, text(&body, "code")), (StatusCode::CONFLICT, "conflict"));
+    let mut setup = Setup::new();
+    setup.client = Arc::new(FakeClient::new());
+    let silent = setup.start().await;
+    let job = silent.finished("a red fox").await;
+    let (status, body) = send(silent.get(&format!("/jobs/{}/seed", text(&job, "id")))).await;
+    assert_eq!(
+        (status, body),
+        (StatusCode::OK, json!({"job": job["id"], "seed": null}))
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_lost_submit_waits_for_a_decision() {
     use midjourney_core::testing::SubmitOutcome;
     let upstream = Arc::new(FakeClient::new());
