@@ -248,17 +248,18 @@ impl Office {
         let mut jobs = Vec::with_capacity(page.items.len());
         for job in &page.items {
             let (status, prompt) = (job.status().name(), &job.request.prompt);
+            let (action, created) = (job.request.action.name(), job.life.created);
             let short = quoted(prompt, LISTED_PROMPT);
             line(
                 &mut answer.text,
-                format_args!("{}: {status}, {}, {short}", job.id, job.life.created),
+                format_args!("{}: {status}, {created}, {action} {short}", job.id),
             );
             let mut row = json!({
                 "job_id": job.id,
                 "status": status,
-                "action": job.request.action.name(),
+                "action": action,
                 "prompt": crate::text::cut(prompt, LISTED_PROMPT),
-                "created_at": job.life.created,
+                "created_at": created,
             });
             if let (Some(row), Some(batch)) = (row.as_object_mut(), job.batch) {
                 row.insert("batch_id".to_owned(), json!(batch));
@@ -378,6 +379,7 @@ impl Office {
             Ok(Ok(picture)) => {
                 answer.picture = Some(picture);
                 answer.text.push_str(match views {
+                    [only] if only.images.len() == 1 => "The picture here is a small copy. For a larger one, call show.\n",
                     [_] => "The picture here is a small sheet of all of them, 1 to 4 left to right, top to bottom. For one larger, call show.\n",
                     _ => "The picture here is a small sheet with one part for each finished job, in order (9 at most). For one job, call show.\n",
                 });

@@ -11,7 +11,7 @@ use tracing::{error, warn};
 
 use crate::{
     open::OpenError,
-    result::{Answer, next_call},
+    result::{Answer, next_call, parse_image_uri},
     text::{self, clean, cut, line},
     tools::{Definition, Kind, is_flag},
 };
@@ -98,7 +98,12 @@ pub(crate) fn failed(tool: &Definition, failure: &Error, arguments: &Map<String,
     // Whether anything was spent is said once, in the same place for every error.
     let what = clean(failure.detail());
     let what = what.strip_suffix("; nothing was spent").unwrap_or(&what);
-    let mut refusal = Refusal::new(kind.code(), &capital(what), spent, mend(kind));
+    // A wrong field is named as the argument is, not as a pointer to it.
+    let what = match failure.fields() {
+        [] => capital(what),
+        fields => list(fields).join("\n"),
+    };
+    let mut refusal = Refusal::new(kind.code(), &what, spent, mend(kind));
     if let Some(wait) = failure.retry_after() {
         refusal.put("retry_after_seconds", json!(wait.as_secs().max(1)));
     }
@@ -111,7 +116,10 @@ pub(crate) fn failed(tool: &Definition, failure: &Error, arguments: &Map<String,
     match kind {
         ErrorKind::NotFound => refusal.next("list_jobs", &json!({})),
         ErrorKind::Conflict => {
-            if let Some(id) = arguments.get("job_id") {
+            // The job itself, or that of the picture to start from.
+            let text = |name: &str| arguments.get(name).and_then(Value::as_str);
+            let of_image = || parse_image_uri(text("image")?).map(|(job, _)| job.to_string());
+            if let Some(id) = text("job_id").map(str::to_owned).or_else(of_image) {
                 refusal.next("get_job", &json!({"job_id": id}));
             }
         }
@@ -128,14 +136,10 @@ pub(crate) fn failed(tool: &Definition, failure: &Error, arguments: &Map<String,
 
 /// Arguments that make no sense.
 pub(crate) fn bad_arguments(tool: &Definition, wrong: &[FieldError]) -> Answer {
-    let list: Vec<String> = wrong
-        .iter()
-        .map(|field| format!("{}: {}", field.pointer.trim_start_matches('/'), field.detail))
-        .collect();
     let what = format!(
         "{} was called with wrong arguments.\n- {}",
         tool.name,
-        list.join("\n- ")
+        list(wrong).join("\n- ")
     );
     let mut refusal = Refusal::new(
         ErrorKind::Invalid.code(),
@@ -145,6 +149,15 @@ pub(crate) fn bad_arguments(tool: &Definition, wrong: &[FieldError]) -> Answer {
     );
     refusal.put("fields", json!(wrong));
     refusal.into_answer()
+}
+
+/// Each wrong argument by its name: `images/1: expected ..`.
+fn list(wrong: &[FieldError]) -> Vec<String> {
+    let named = |field: &FieldError| {
+        let name = field.pointer.trim_start_matches('/');
+        format!("{name}: {}", clean(&field.detail))
+    };
+    wrong.iter().map(named).collect()
 }
 
 /// There is no gateway to ask.

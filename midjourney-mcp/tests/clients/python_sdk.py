@@ -29,10 +29,40 @@ def picture_size(data: bytes) -> tuple[int, int]:
         at += 2 + length
 
 
+TOOLS = "imagine vary upscale edit blend describe animate wait get_job show list_jobs cancel account".split()
+
+
 async def good(client: Client, tool: str, arguments: dict, **more):
     result = await client.call_tool(tool, arguments, **more)
     assert not result.is_error, result
     return result
+
+
+async def follow_up(client: Client, mode: str, found: dict) -> None:
+    """Calls that the finished job offers, and the other tools with pictures in each form."""
+    offered = {call["tool"]: call["arguments"] for call in found["actions"]}
+    assert offered.keys() == {"show", "upscale", "vary", "edit"}, offered
+    del offered["edit"]
+    image, path = found["images"][1]["uri"], found["images"][1]["path"]
+    inline = "data:image/png;base64," + base64.b64encode(pathlib.Path(path).read_bytes()).decode()
+    calls = [
+        *offered.items(),
+        ("edit", {"mode": "inpaint", "image": image, "mask": inline, "prompt": "a hat"}),
+        ("blend", {"images": [image, path, inline], "shape": "landscape"}),
+    ]
+    for result in await asyncio.gather(*(good(client, tool, arguments) for tool, arguments in calls)):
+        assert result.structured_content.get("status", "completed") == "completed", result
+        assert sum(block.type == "image" for block in result.content) == 1, result
+    for arguments in ({"image": path}, {"prompt": "a very, very red fox in deep snow"}):
+        texts = (await good(client, "describe", arguments)).structured_content["texts"]
+        assert texts and all(texts), texts
+    seed = (await good(client, "get_job", {"job_id": found["job_id"], "seed": True})).structured_content["seed"]
+    assert seed == found["seed"]
+    accounts = (await good(client, "account", {})).structured_content["accounts"]
+    assert accounts[0]["upstream"] == "simulator" and accounts[0]["condition"] == "ok", accounts
+    film = await client.call_tool("animate", {"image": image})
+    assert film.is_error and film.structured_content["spent"] == "no", film
+    print(f"[{mode}] {len(calls)} calls went on from pictures")
 
 
 async def run(program: str, data: str, mode: str) -> None:
@@ -41,7 +71,7 @@ async def run(program: str, data: str, mode: str) -> None:
         print(f"[{mode}] protocol {client.protocol_version}")
         assert "SIMULATED" in client.instructions, client.instructions
         tools = (await client.list_tools()).tools
-        assert [tool.name for tool in tools] == ["imagine", "wait", "get_job", "show", "list_jobs", "cancel"]
+        assert [tool.name for tool in tools] == TOOLS, tools
         templates = (await client.list_resource_templates()).resource_templates
         assert templates[0].uri_template == "mj://jobs/{job_id}/images/{index}", templates
 
@@ -74,6 +104,8 @@ async def run(program: str, data: str, mode: str) -> None:
         picture = next(block for block in shown.content if block.type == "image")
         assert max(picture_size(base64.b64decode(picture.data))) == 512
 
+        await follow_up(client, mode, found)
+
         slow = (await good(client, "imagine", {"prompt": "a fox sim:hang", "wait_seconds": 1})).structured_content
         assert slow["status"] == "running" and slow["next"]["tool"] == "wait", slow
         still = await good(client, "wait", slow["next"]["arguments"] | {"wait_seconds": 1})
@@ -83,7 +115,7 @@ async def run(program: str, data: str, mode: str) -> None:
         assert over["status"] == "cancelled", over
 
         jobs = (await good(client, "list_jobs", {"limit": 2})).structured_content["jobs"]
-        assert [job["job_id"] for job in jobs] == [slow["job_id"], found["job_id"]], jobs
+        assert jobs[0]["job_id"] == slow["job_id"] and len(jobs) == 2, jobs
         looked = (await good(client, "get_job", {"job_id": found["job_id"]})).structured_content
         assert looked["status"] == "completed", looked
 

@@ -365,6 +365,13 @@ async fn what_is_no_picture_is_refused_by_its_argument_and_no_job_is_made() {
         1,
         "none of this made a job"
     );
+
+    let wish = json!({"prompt": "a fox sim:hang", "wait_seconds": 0});
+    let running = session.good("imagine", wish).await["job_id"].clone();
+    let early = format!("mj://jobs/{}/images/1", running.as_str().unwrap());
+    let said = session.bad("vary", json!({"image": early}), "conflict").await;
+    let next = format!("Next: get_job {}", json!({"job_id": running}));
+    assert!(said.contains(&next), "{said}");
 }
 
 #[tokio::test]
