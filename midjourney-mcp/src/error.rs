@@ -89,12 +89,9 @@ pub(crate) fn failed(tool: &Definition, failure: &Error, arguments: &Map<String,
     } else if std::error::Error::source(failure).is_some() {
         warn!(tool = tool.name, error = %Chain(failure), "a tool failed");
     }
-    let makes = tool.kind == Kind::Makes;
-    let spent = if may_have_stored(kind) && makes {
-        Spent::Maybe
-    } else {
-        Spent::No
-    };
+    // What was refused for the job's own failure was refused before anything was stored.
+    let unclear = tool.kind == Kind::Makes && may_have_stored(kind) && failure.failure().is_none();
+    let spent = if unclear { Spent::Maybe } else { Spent::No };
     // Whether anything was spent is said once, in the same place for every error.
     let what = clean(failure.detail());
     let what = what.strip_suffix("; nothing was spent").unwrap_or(&what);
@@ -126,9 +123,7 @@ pub(crate) fn failed(tool: &Definition, failure: &Error, arguments: &Map<String,
         ErrorKind::Rejected if failure.failure() == Some(FailureKind::Unsupported) => {
             refusal.next("account", &json!({}));
         }
-        ErrorKind::Unavailable | ErrorKind::Internal if makes => {
-            refusal.next("list_jobs", &json!({}));
-        }
+        _ if unclear => refusal.next("list_jobs", &json!({})),
         _ => {}
     }
     refusal.into_answer()
@@ -318,6 +313,15 @@ mod tests {
             );
             assert!(answer.text.contains(mend(kind)));
         }
+    }
+
+    #[test]
+    fn a_full_queue_has_taken_nothing() {
+        let full =
+            Error::new(ErrorKind::Unavailable, "every queue is full").with_failure(FailureKind::QueueFull);
+        let answer = failed(definition("imagine").unwrap(), &full, &Map::new());
+        assert_eq!(answer.structured["spent"], "no");
+        assert_eq!(answer.structured.get("next"), None);
     }
 
     #[test]

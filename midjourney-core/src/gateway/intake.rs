@@ -299,7 +299,7 @@ impl Gateway {
                 ErrorKind::Unavailable,
                 "every account's queue is full; nothing was spent",
             );
-            return Err(full.with_retry_after(FULL));
+            return Err(full.with_failure(FailureKind::QueueFull).with_retry_after(FULL));
         }
         if let Some(overdrawn) = overdrawn.last() {
             return Err(self.over_budget(overdrawn));

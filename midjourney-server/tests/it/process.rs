@@ -142,6 +142,8 @@ impl Drop for Server {
 #[expect(clippy::disallowed_methods, reason = "a test plays the outside world")]
 pub(crate) fn http() -> reqwest::Client {
     reqwest::Client::builder()
+        // The server closes what is idle for longer; a request must not set out on a connection that is being closed.
+        .pool_idle_timeout(Duration::from_secs(5))
         .no_proxy()
         .timeout(Duration::from_secs(10))
         .build()

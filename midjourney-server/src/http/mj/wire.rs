@@ -150,7 +150,9 @@ fn code(error: &Error) -> Code {
             _,
         ) => Code::Invalid,
         // Our queue is the job store: where it is full, nothing more can be queued.
-        (ErrorKind::StorageFull, _) => Code::QueueRejected,
+        (ErrorKind::StorageFull, _) | (ErrorKind::Unavailable, Some(FailureKind::QueueFull)) => {
+            Code::QueueRejected
+        }
         (ErrorKind::OverBudget | ErrorKind::Unavailable | ErrorKind::Internal, _) => Code::Failure,
     }
 }
@@ -488,6 +490,8 @@ mod tests {
         );
         let rejected = |failure| Error::new(ErrorKind::Rejected, "why").with_failure(failure);
         assert_eq!(told(rejected(FailureKind::Moderated)), 24);
+        let full = Error::new(ErrorKind::Unavailable, "why").with_failure(FailureKind::QueueFull);
+        assert_eq!(told(full), 23);
         assert_eq!(told(rejected(FailureKind::Unsupported)), 4);
     }
 
