@@ -12,7 +12,7 @@ use std::{
 use async_trait::async_trait;
 use midjourney_core::{
     accounts::Accounts,
-    budget::{Purse, Spending},
+    budget::Spending,
     client::simulator::{Simulator, SimulatorOptions},
     clock::{Clock, OsEntropy, SystemClock, Timestamp},
     engine::{EngineConfig, Parts},
@@ -21,7 +21,7 @@ use midjourney_core::{
     image::{Image, Upload},
     job::{
         AccountName, Changes, Claim, Claimed, Commit, Counts, Event, IdempotencyKey, ImageQuery, Insertion,
-        Job, JobQuery, JobStore, Lease, Live, NewJobs, Owner, Policy, Position, RequestDigest, Share,
+        Job, JobQuery, JobStore, Lease, Live, NewJobs, Owner, Policy, Position, Purse, RequestDigest, Share,
         StoreError,
     },
     memory::{MemoryImageStore, MemoryJobStore},

@@ -6,6 +6,7 @@
 
 mod choose;
 mod health;
+mod price;
 
 use std::{
     collections::{BTreeMap, HashMap, VecDeque},
@@ -150,7 +151,7 @@ impl Account {
         if self.prices == Prices::default() {
             return Credits::ZERO;
         }
-        self.prices.of(request.action, prompt::speed(&request.prompt))
+        price::of(&self.prices, request.action, prompt::speed(&request.prompt))
     }
 
     /// Whether it takes `request`, which starts from no job of ours; `links` tells whether our files have links. Free.

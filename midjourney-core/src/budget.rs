@@ -10,11 +10,7 @@ use std::{fmt, iter::Sum, str::FromStr, time::Duration};
 
 use serde::{Serialize, Serializer};
 
-use crate::{
-    clock::Timestamp,
-    job::{AccountName, Action, Owner},
-    prompt::Speed,
-};
+use crate::clock::Timestamp;
 
 /// An amount in the operator's own unit (credits, points, cents), kept in thousandths. Written as a decimal number.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -116,47 +112,6 @@ pub struct Prices {
     pub text: Option<Credits>,
     /// For a drawing in relax mode; as for another one where not set.
     pub relax: Option<Credits>,
-}
-
-impl Prices {
-    /// What one job of `action` costs at this speed. Turbo costs twice as much ("Turbo: about 4x speed, 2x cost", wire
-    /// facts).
-    pub fn of(&self, action: Action, speed: Option<Speed>) -> Credits {
-        let price = match action {
-            Action::Describe | Action::Shorten => return self.text.unwrap_or_default(),
-            Action::Animate { .. } | Action::Extend { .. } => self.video,
-            Action::Upscale { .. } => self.upscale,
-            _ => None,
-        };
-        match (price, speed) {
-            (None, Some(Speed::Relax)) => self.relax.unwrap_or(self.drawing),
-            (price, Some(Speed::Turbo)) => {
-                let price = price.unwrap_or(self.drawing);
-                price.saturating_add(price)
-            }
-            (price, _) => price.unwrap_or(self.drawing),
-        }
-    }
-}
-
-/// Whose money it is.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-#[expect(clippy::exhaustive_enums, reason = "every job is charged to these two")]
-pub enum Purse {
-    /// An account's at its upstream.
-    Account(AccountName),
-    /// An API client's, out of what the operator grants.
-    Owner(Owner),
-}
-
-impl fmt::Display for Purse {
-    /// What is stored and shown: `account:main`, `owner:ann`.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Account(name) => write!(f, "account:{name}"),
-            Self::Owner(name) => write!(f, "owner:{}", name.as_str()),
-        }
-    }
 }
 
 /// The most that may be spent from a purse; no limit where not set. Days and months are those of UTC.
@@ -271,41 +226,9 @@ impl Day {
     }
 }
 
-/// A charge that a budget does not allow.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Overdrawn {
-    /// Whose budget.
-    pub purse: Purse,
-    /// Which of its limits.
-    pub period: Period,
-    /// What was asked for.
-    pub asked: Credits,
-    /// What is left.
-    pub left: Credits,
-}
-
-impl Overdrawn {
-    /// Why `asked` cannot be charged to `purse`; `None` where it can.
-    pub fn check(purse: &Purse, budget: Budget, spent: Spending, asked: Credits) -> Option<Self> {
-        let period = budget.exceeded(spent, asked)?;
-        let (limit, spent) = match period {
-            Period::Day => (budget.day, spent.day),
-            Period::Month => (budget.month, spent.month),
-        };
-        Some(Self {
-            purse: purse.clone(),
-            period,
-            asked,
-            left: limit.unwrap_or_default().saturating_sub(spent),
-        })
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::job::{Motion, UpscaleMode};
 
     fn credits(text: &str) -> Credits {
         text.parse().unwrap()
@@ -336,53 +259,6 @@ mod tests {
         ] {
             assert_eq!(wrong.parse::<Credits>(), Err(ParseCreditsError), "{wrong}");
         }
-    }
-
-    #[test]
-    fn prices_follow_what_is_made_and_how_fast() {
-        let only = Prices {
-            drawing: credits("2"),
-            ..Prices::default()
-        };
-        let upscale = Action::Upscale {
-            mode: UpscaleMode::Subtle,
-        };
-        let video = Action::Animate { motion: Motion::Low };
-        assert_eq!(only.of(Action::Imagine, None), credits("2"));
-        assert_eq!(only.of(Action::Imagine, Some(Speed::Turbo)), credits("4"));
-        assert_eq!(only.of(Action::Imagine, Some(Speed::Relax)), credits("2"));
-        assert_eq!(only.of(upscale, None), credits("2"));
-        assert_eq!(only.of(Action::Describe, None), Credits::ZERO);
-        let each = Prices {
-            upscale: Some(credits("0.5")),
-            video: Some(credits("8")),
-            text: Some(credits("0.1")),
-            relax: Some(Credits::ZERO),
-            ..only
-        };
-        assert_eq!(each.of(upscale, None), credits("0.5"));
-        assert_eq!(each.of(video, Some(Speed::Turbo)), credits("16"));
-        assert_eq!(each.of(Action::Shorten, None), credits("0.1"));
-        assert_eq!(each.of(Action::Imagine, Some(Speed::Relax)), Credits::ZERO);
-    }
-
-    #[test]
-    fn the_tighter_limit_is_named_with_what_is_left() {
-        let budget = Budget {
-            day: Some(credits("10")),
-            month: Some(credits("12")),
-        };
-        let purse = Purse::Owner(Owner::new("ann"));
-        let spent = |day, month| Spending {
-            day: credits(day),
-            month: credits(month),
-        };
-        let check = |spent, asked| Overdrawn::check(&purse, budget, spent, credits(asked));
-        assert_eq!(check(spent("9", "9"), "1"), None);
-        let day = check(spent("9", "9"), "2").unwrap();
-        assert_eq!((day.period, day.left), (Period::Day, credits("1")));
-        let month = check(spent("0", "11.5"), "1").unwrap();
-        assert_eq!((month.period, month.left), (Period::Month, credits("0.5")));
     }
 
     #[test]

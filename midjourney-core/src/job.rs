@@ -7,6 +7,7 @@
 //! - [`recovery`]: what finding an abandoned job means, also pure.
 //! - [`policy`]: the limits and waits the two decide by.
 //! - [`event`]: what watchers are told.
+//! - [`purse`]: who pays for a job.
 //! - [`store`]: the [`JobStore`] trait and what passes through it.
 
 pub mod action;
@@ -14,6 +15,7 @@ pub mod event;
 pub mod failure;
 pub mod machine;
 pub mod policy;
+pub mod purse;
 pub mod recovery;
 pub mod remote;
 pub mod request;
@@ -25,6 +27,7 @@ pub use event::{Event, EventKind, Position};
 pub use failure::{Failure, FailureKind, Spent};
 pub use machine::{Input, InvalidTransition, Moment, Resolution, Transition, step};
 pub use policy::{Backoff, Policy};
+pub use purse::{Overdrawn, Purse};
 pub use recovery::{Resume, resume};
 pub use remote::{
     Capabilities, Nonce, PictureForm, RemoteAction, RemoteImage, RemoteResult, RemoteStatus, UpstreamId,

@@ -30,14 +30,15 @@ use std::{
 
 use async_trait::async_trait;
 use midjourney_core::{
-    budget::{Purse, Spending},
+    budget::Spending,
     clock::Timestamp,
     error::{Applied, Chain, Retry},
     id::{ImageId, JobId, UploadId},
     image::{Image, Upload},
     job::{
         AccountName, Changes, Claim, Claimed, Commit, Counts, Event, IdempotencyKey, ImageQuery, Insertion,
-        Job, JobQuery, JobStore, Lease, Live, NewJobs, Owner, Position, RequestDigest, Share, StoreError,
+        Job, JobQuery, JobStore, Lease, Live, NewJobs, Owner, Position, Purse, RequestDigest, Share,
+        StoreError,
     },
     page::Page,
 };

@@ -7,10 +7,10 @@ use serde::Serialize;
 use super::Gateway;
 use crate::{
     accounts::Account,
-    budget::{Credits, Purse, Spending},
+    budget::{Credits, Spending},
     clock::Timestamp,
     error::Error,
-    job::{AccountName, Action, FailureKind, Live, PictureForm},
+    job::{AccountName, Action, FailureKind, Live, PictureForm, Purse},
 };
 
 /// An account as it is at the moment. How it is doing is what this process has learned from its own calls.

@@ -5,13 +5,13 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use super::Gateway;
 use crate::{
     accounts::Account,
-    budget::{Budgets, Credits, Overdrawn, Purse},
+    budget::{Budgets, Credits},
     client::{MidjourneyClient, ParentTask},
     error::{Error, ErrorKind},
     id::{BatchId, JobId},
     job::{
         AccountName, Action, Echo, FailureKind, IdempotencyKey, InputImage, Insertion, Job, JobRequest,
-        NewJob, NewJobs, Owner, RequestDigest,
+        NewJob, NewJobs, Overdrawn, Owner, Purse, RequestDigest,
     },
     prompt::{self, CheckOptions, Diagnostic, ExpandedPrompt, Report, Speed, Table},
 };

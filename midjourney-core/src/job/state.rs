@@ -290,7 +290,7 @@ impl JobState {
     }
 }
 
-/// The part of a job that changes, all of it owned by [`step`].
+/// The part of a job that changes, all of it owned by [`step`](super::step).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Life {

@@ -7,11 +7,12 @@ use tokio::sync::watch;
 
 use super::{
     event::{Event, EventKind, Position},
+    purse::{Overdrawn, Purse},
     request::{AccountName, IdempotencyKey, JobRequest, Owner, RequestDigest},
     state::{JobState, Life, Status},
 };
 use crate::{
-    budget::{Budget, Budgets, Credits, Overdrawn, Purse, Spending},
+    budget::{Budget, Budgets, Credits, Spending},
     clock::Timestamp,
     error::{Applied, BoxError, Retry},
     id::{BatchId, ImageId, JobId, UploadId, WorkerId},

@@ -10,15 +10,15 @@ use tokio::sync::watch;
 
 use super::lock;
 use crate::{
-    budget::{Credits, Day, Overdrawn, Purse, Spending},
+    budget::{Credits, Day, Spending},
     clock::Timestamp,
     error::{Applied, Retry},
     id::{ImageId, JobId, UploadId},
     image::{Image, Upload},
     job::{
         AccountName, Changes, Claim, Claimed, Commit, Counts, Event, EventKind, IdempotencyKey, ImageQuery,
-        Insertion, Job, JobQuery, JobStore, Lease, LeaseEnd, Live, NewJobs, Owner, Position, RequestDigest,
-        Share, Status, StoreError, Transfer, is_due,
+        Insertion, Job, JobQuery, JobStore, Lease, LeaseEnd, Live, NewJobs, Overdrawn, Owner, Position,
+        Purse, RequestDigest, Share, Status, StoreError, Transfer, is_due,
     },
     page::{Cursor, Page},
 };

@@ -6,14 +6,15 @@ use std::{
 use async_trait::async_trait;
 
 use crate::{
-    budget::{Purse, Spending},
+    budget::Spending,
     clock::Timestamp,
     error::{Applied, Retry},
     id::{ImageId, JobId, UploadId},
     image::{Image, Upload},
     job::{
         AccountName, Changes, Claim, Claimed, Commit, Counts, Event, IdempotencyKey, ImageQuery, Insertion,
-        Job, JobQuery, JobStore, Lease, Live, NewJobs, Owner, Position, RequestDigest, Share, StoreError,
+        Job, JobQuery, JobStore, Lease, Live, NewJobs, Owner, Position, Purse, RequestDigest, Share,
+        StoreError,
     },
     page::Page,
 };

@@ -10,7 +10,7 @@ use std::{sync::Arc, time::Duration};
 use futures_util::{StreamExt as _, stream};
 use midjourney_core::{
     accounts::{Account, Accounts, Condition, Limits, Modes, Strategy},
-    budget::{Budget, Credits, Prices, Purse},
+    budget::{Budget, Credits, Prices},
     client::MidjourneyClient as _,
     clock::Clock as _,
     engine::{Engine, EngineConfig, Parts},
@@ -20,7 +20,7 @@ use midjourney_core::{
     image::ImageStore,
     job::{
         AccountName, Action, Failure, FailureKind, IdempotencyKey, InputImage, JobRequest, NewJob, NewJobs,
-        Owner, ParentRef, PictureForm, RemoteStatus, Spent, Status,
+        Owner, ParentRef, PictureForm, Purse, RemoteStatus, Spent, Status,
     },
     prompt::Speed,
     testing::{FakeClient, SeededEntropy, SubmitOutcome, Trouble, tiny_png},

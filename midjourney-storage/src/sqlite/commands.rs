@@ -2,14 +2,14 @@
 //! before, on the caller's own thread.
 
 use midjourney_core::{
-    budget::{Credits, Overdrawn, Purse},
+    budget::Credits,
     clock::Timestamp,
     error::{Applied, Retry},
     id::BatchId,
     image::{Image, Upload},
     job::{
-        Commit, IdempotencyKey, Insertion, Job, LONGEST_WAIT, Lease, LeaseEnd, NewJobs, RequestDigest,
-        Status, StoreError, Transfer,
+        Commit, IdempotencyKey, Insertion, Job, LONGEST_WAIT, Lease, LeaseEnd, NewJobs, Overdrawn, Purse,
+        RequestDigest, Status, StoreError, Transfer,
     },
 };
 use rusqlite::{Connection, OptionalExtension as _, params};

@@ -1,8 +1,9 @@
 //! What was spent from which purse, on which day.
 
 use midjourney_core::{
-    budget::{Budget, Credits, Day, Overdrawn, Purse, Spending},
+    budget::{Budget, Credits, Day, Spending},
     clock::Timestamp,
+    job::{Overdrawn, Purse},
 };
 use rusqlite::{Connection, params};
 

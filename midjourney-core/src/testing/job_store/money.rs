@@ -9,10 +9,10 @@ use super::{
     keyed, sight,
 };
 use crate::{
-    budget::{Budget, Budgets, Credits, Period, Purse, Spending},
+    budget::{Budget, Budgets, Credits, Period, Spending},
     job::{
-        AccountName, Commit, Failure, FailureKind, Insertion, JobState, JobStore, Owner, Spent, StoreError,
-        UpstreamId,
+        AccountName, Commit, Failure, FailureKind, Insertion, JobState, JobStore, Owner, Purse, Spent,
+        StoreError, UpstreamId,
     },
 };
 

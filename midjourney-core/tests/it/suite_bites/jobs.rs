@@ -6,14 +6,14 @@ use std::{
 
 use async_trait::async_trait;
 use midjourney_core::{
-    budget::{Budget, Budgets, Credits, Purse, Spending},
+    budget::{Budget, Budgets, Credits, Spending},
     clock::Timestamp,
     id::{ImageId, JobId, UploadId},
     image::{Image, Upload},
     job::{
         AccountName, Changes, Claim, Claimed, Commit, Counts, Event, IdempotencyKey, ImageQuery, Insertion,
-        Job, JobQuery, JobStore, Lease, LeaseEnd, Live, NewJobs, Owner, Position, RequestDigest, Share,
-        StoreError,
+        Job, JobQuery, JobStore, Lease, LeaseEnd, Live, NewJobs, Owner, Position, Purse, RequestDigest,
+        Share, StoreError,
     },
     memory::MemoryJobStore,
     page::Page,
