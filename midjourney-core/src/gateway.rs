@@ -271,6 +271,7 @@ impl From<StoreError> for Error {
             StoreError::Stale(_) | StoreError::LeaseLost(_) => {
                 later("the job has changed in the meantime; try again")
             }
+            StoreError::NoSlot(_) => later("the account has no free slot at the moment"),
             StoreError::Overdrawn(_) => Self::new(ErrorKind::OverBudget, "a budget does not allow it"),
             StoreError::Full { .. } => {
                 Self::new(ErrorKind::StorageFull, "no room left where jobs are stored")

@@ -38,7 +38,7 @@ pub use request::{
 pub use state::{JobState, Life, Phase, Stage, Status, UnknownStatus};
 pub use store::{
     Changes, Claim, Claimed, Commit, Counts, ImageQuery, Insertion, Job, JobQuery, JobStore, JobStoreExt,
-    LONGEST_WAIT, Lease, LeaseEnd, Live, NewJob, NewJobs, Share, StoreError, Transfer, is_due,
+    LONGEST_WAIT, Lease, LeaseEnd, Live, NewJob, NewJobs, Share, StoreError, Transfer, is_due, wakes_at,
 };
 
 #[cfg(test)]

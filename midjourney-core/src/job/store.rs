@@ -310,6 +310,16 @@ pub struct Live {
 /// wait of ours is nearly as long.
 pub const LONGEST_WAIT: Duration = Duration::from_secs(86_400);
 
+/// When a job wants a look: at its due time, but not before the lease on it has run out. Nobody is kept from it longer
+/// than that by a due time that no wait of ours reaches.
+pub fn wakes_at(due: Timestamp, leased_until: Option<Timestamp>) -> Timestamp {
+    match leased_until {
+        Some(until) if due > until.saturating_add(LONGEST_WAIT) => until,
+        Some(until) => due.max(until),
+        None => due,
+    }
+}
+
 /// Whether a job that wants a look at `wake` may be taken at `now`.
 pub fn is_due(wake: Timestamp, now: Timestamp) -> bool {
     wake <= now || wake > now.saturating_add(LONGEST_WAIT)
@@ -423,6 +433,8 @@ pub struct Commit {
     pub life: Life,
     /// What watchers are told.
     pub event: Option<EventKind>,
+    /// How many jobs of the account may hold a slot when this one takes its own; `None` is any number.
+    pub slots: Option<u32>,
     /// Another account that the job goes to; right only while it was never submitted.
     pub transfer: Option<Transfer>,
     /// The job has ended without having cost anything: what its purses were charged with is given back.
@@ -443,10 +455,17 @@ impl Commit {
             refund: life.was_free() && !matches!(job.life.state, JobState::Cancelling { .. }),
             life,
             event,
+            slots: None,
             transfer: None,
             images: Vec::new(),
             now,
         }
+    }
+
+    /// The same change, made only while its account has one of `slots` left.
+    pub const fn within_slots(mut self, slots: Option<u32>) -> Self {
+        self.slots = slots;
+        self
     }
 
     /// The same change, made under a lease.
@@ -517,6 +536,9 @@ pub enum StoreError {
     /// The lease was lost: another worker claimed the job. Nothing was written.
     #[error("the lease on job {0} is lost")]
     LeaseLost(JobId),
+    /// Other jobs hold all of the account's slots. Nothing was written.
+    #[error("job {0} finds no free slot on its account")]
+    NoSlot(JobId),
     /// The account that a job was to go to may not spend that much. Nothing was written.
     #[error("the budget of {} for this {} is used up", .0.purse, .0.period.name())]
     Overdrawn(Overdrawn),
@@ -648,7 +670,8 @@ pub trait JobStore: fmt::Debug + Send + Sync + 'static {
     /// the day that it was charged to.
     ///
     /// **Errors:** [`StoreError::LeaseLost`] where the lease has been taken over, else [`StoreError::Stale`] where
-    /// the version has moved; a job that is over is always one of the two.
+    /// the version has moved; a job that is over is always one of the two. [`StoreError::NoSlot`] where the job would
+    /// [hold a slot](super::JobState::holds_slot) that it did not hold before, and its account has none left.
     async fn commit(&self, commit: Commit) -> Result<Job, StoreError>;
 
     /// Up to `limit` events of one job after sequence number `after`, in order. Empty for an unknown job.

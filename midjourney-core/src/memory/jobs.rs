@@ -18,7 +18,7 @@ use crate::{
     job::{
         AccountName, Changes, Claim, Claimed, Commit, Counts, Event, EventKind, IdempotencyKey, ImageQuery,
         Insertion, Job, JobQuery, JobStore, Lease, LeaseEnd, Live, NewJobs, Overdrawn, Owner, Position,
-        Purse, RequestDigest, Share, Status, StoreError, Transfer, is_due,
+        Purse, RequestDigest, Share, Status, StoreError, Transfer, is_due, wakes_at,
     },
     page::{Cursor, Page},
 };
@@ -51,7 +51,7 @@ struct Row {
 impl Row {
     fn wake(&self) -> Option<Timestamp> {
         let due = self.job.life.due?;
-        Some(self.leased_until.map_or(due, |until| until.max(due)))
+        Some(wakes_at(due, self.leased_until))
     }
 }
 
@@ -69,6 +69,11 @@ impl Tables {
                 &row.job.life,
             ));
         }
+    }
+
+    fn running(&self, account: &AccountName) -> u64 {
+        let holds = |row: &&Row| row.job.account == *account && row.job.life.state.holds_slot();
+        u64::try_from(self.jobs.values().filter(holds).count()).unwrap_or(u64::MAX)
     }
 
     fn spent(&self, purse: &Purse, now: Timestamp) -> Spending {
@@ -349,6 +354,13 @@ impl JobStore for MemoryJobStore {
                 if let Some(overdrawn) = Overdrawn::check(&purse, *budget, spent, after) {
                     return Err(StoreError::Overdrawn(overdrawn));
                 }
+            }
+            if let Some(slots) = commit.slots
+                && commit.life.state.holds_slot()
+                && !before.life.state.holds_slot()
+                && tables.running(&before.account) >= u64::from(slots)
+            {
+                return Err(StoreError::NoSlot(commit.job));
             }
             let home = commit
                 .transfer

@@ -62,6 +62,7 @@ macro_rules! __job_store_cases {
             claim_takes_no_more_of_an_account_than_its_share,
             live_counts_what_waits_and_what_runs,
             claim_takes_what_lies_too_far_ahead,
+            claim_hands_what_lies_too_far_ahead_to_one_worker,
             claim_takes_the_longest_due_first,
             claim_respects_its_limit,
             claim_changes_nothing_a_reader_sees,
@@ -80,6 +81,7 @@ macro_rules! __job_store_cases {
             next_due_skips_what_is_over,
             commit_returns_what_load_reads,
             commit_can_move_a_job_to_another_account,
+            commit_takes_no_more_slots_than_there_are,
             commit_counts_version_and_sequence,
             commit_without_an_event_keeps_the_sequence,
             commit_on_an_old_version_is_refused,
@@ -681,6 +683,19 @@ pub async fn claim_takes_what_lies_too_far_ahead(store: Arc<dyn JobStore>) {
     assert_eq!(given::claim(&store, 10, 1).await.len(), 4);
 }
 
+/// Such a job is under its lease like any other, also where that is extended.
+pub async fn claim_hands_what_lies_too_far_ahead_to_one_worker(store: Arc<dyn JobStore>) {
+    let day = i64::try_from(LONGEST_WAIT.as_millis()).unwrap();
+    waiting_until(&store, 1, 400 * day).await;
+    let claimed = given::claim(&store, 10, 1).await;
+    let lease = claimed[0].lease;
+    let end = lease.until.as_millis();
+    assert_eq!(given::claim(&store, 10, 2).await, []);
+    store.extend(&lease, at(end + 10)).await.unwrap();
+    assert_eq!(given::claim(&store, 10, end + 9).await, []);
+    assert_eq!(given::claim(&store, 10, end + 10).await.len(), 1);
+}
+
 /// Nothing starves: the longest due come first, whatever their ids.
 pub async fn claim_takes_the_longest_due_first(store: Arc<dyn JobStore>) {
     for (number, due) in [(1, 30), (2, 10), (3, 40), (4, 20)] {
@@ -918,6 +933,44 @@ pub async fn commit_can_move_a_job_to_another_account(store: Arc<dyn JobStore>) 
     assert_eq!(store.claim(wish.clone()).await.unwrap(), []);
     wish.accounts = shares(&["other"]);
     assert_eq!(store.claim(wish).await.unwrap().len(), 1);
+}
+
+/// Nobody but the store knows of the jobs that other processes start at the same moment.
+pub async fn commit_takes_no_more_slots_than_there_are(store: Arc<dyn JobStore>) {
+    given::insert(&store, given::jobs(&[1, 2, 3])).await;
+    let mut others = given::jobs(&[4]);
+    others.account = AccountName::new("other");
+    given::insert(&store, others).await;
+    let start = async |number| {
+        let job = given::load(&store, number).await;
+        let life = given::life(
+            &job,
+            JobState::Submitting {
+                nonce: given::nonce(),
+            },
+            1,
+            Some(1),
+        );
+        let commit = Commit::new(&job, life, None, at(1)).within_slots(Some(2));
+        store.commit(commit).await
+    };
+    for number in [4, 1, 2] {
+        start(number).await.unwrap();
+    }
+    let before = sight(&store).await;
+    let refused = start(3).await.unwrap_err();
+    assert!(
+        matches!(refused, StoreError::NoSlot(id) if id == job_id(3)),
+        "{refused}"
+    );
+    assert_eq!(sight(&store).await, before);
+    // One that holds a slot needs no other.
+    let holder = given::load(&store, 1).await;
+    let going_on = given::progress(&holder, 2, 2).within_slots(Some(2));
+    store.commit(going_on).await.unwrap();
+    let over = given::load(&store, 2).await;
+    store.commit(given::finish(&over, 3)).await.unwrap();
+    start(3).await.unwrap();
 }
 
 /// Version and sequence rise by one.

@@ -9,7 +9,7 @@ use midjourney_core::{
     image::{Image, Upload},
     job::{
         Commit, IdempotencyKey, Insertion, Job, LONGEST_WAIT, Lease, LeaseEnd, NewJobs, Overdrawn, Purse,
-        RequestDigest, Status, StoreError, Transfer,
+        RequestDigest, Status, StoreError, Transfer, wakes_at,
     },
 };
 use rusqlite::{Connection, OptionalExtension as _, params};
@@ -154,6 +154,14 @@ impl Command for Insert {
     }
 }
 
+/// Sets a lease until `?2`, as [`wakes_at`] has it; `?3` is [`stray_after`] that.
+const LEASE: &str = "lease_until = ?2, wake_at = CASE WHEN due > ?3 THEN ?2 ELSE max(due, ?2) END";
+
+/// What lies beyond this was put there by a clock that was wrong.
+fn stray_after(time: Timestamp) -> i64 {
+    time.saturating_add(LONGEST_WAIT).as_millis()
+}
+
 /// [`JobStore::claim`](midjourney_core::job::JobStore::claim).
 pub(super) struct Claim(pub(super) midjourney_core::job::Claim);
 
@@ -168,8 +176,8 @@ impl Command for Claim {
     fn run(&self, tx: &mut Tx<'_>) -> Result<Self::Output, Refusal> {
         let claim = &self.0;
         let now = claim.now.as_millis();
-        let until = claim.now.saturating_add(claim.lease).as_millis();
-        let stray = claim.now.saturating_add(LONGEST_WAIT).as_millis();
+        let until = claim.now.saturating_add(claim.lease);
+        let stray = stray_after(claim.now);
         // Two walks of the index per account, merged here: together they read at most twice `limit` rows of each.
         let mut candidates = Vec::new();
         let mut due = tx.db.prepare_cached(CLAIMABLE)?;
@@ -207,15 +215,17 @@ impl Command for Claim {
         }
         candidates.sort_unstable();
         let mut take = tx.db.prepare_cached(&format!(
-            "UPDATE jobs SET lease_epoch = lease_epoch + 1, lease_until = ?2, wake_at = max(due, ?2)
+            "UPDATE jobs SET lease_epoch = lease_epoch + 1, {LEASE}
              WHERE row = ?1
              RETURNING lease_epoch, {JOB}",
         ))?;
         let mut claimed = Vec::new();
         for (_, _, row) in candidates.into_iter().take(claim.limit) {
-            claimed.push(take.query_row([row, until], |row| {
-                Ok((RawJob::read(row, 1)?, row.get::<_, u64>(0)?))
-            })?);
+            claimed.push(
+                take.query_row([row, until.as_millis(), stray_after(until)], |row| {
+                    Ok((RawJob::read(row, 1)?, row.get::<_, u64>(0)?))
+                })?,
+            );
         }
         Ok(claimed)
     }
@@ -240,8 +250,12 @@ impl Command for Extend {
             Some(epoch) if epoch != lease.epoch => Err(StoreError::LeaseLost(lease.job).into()),
             Some(_) => {
                 tx.db
-                    .prepare_cached("UPDATE jobs SET lease_until = ?2, wake_at = max(due, ?2) WHERE id = ?1")?
-                    .execute(params![lease.job.as_bytes(), lease.until.as_millis()])?;
+                    .prepare_cached(&format!("UPDATE jobs SET {LEASE} WHERE id = ?1"))?
+                    .execute(params![
+                        lease.job.as_bytes(),
+                        lease.until.as_millis(),
+                        stray_after(lease.until)
+                    ])?;
                 Ok(*lease)
             }
         }
@@ -374,6 +388,13 @@ impl Command for Change {
             status,
             holds_slot: present.holds_slot,
         };
+        let takes_slot = commit.life.state.holds_slot() && !before.holds_slot;
+        if let Some(slots) = commit.slots
+            && takes_slot
+            && tx.running(&job.account)? >= i64::from(slots)
+        {
+            return Err(StoreError::NoSlot(job.id).into());
+        }
         self.settle(tx.db, &mut job)?;
         job.version = job.version.saturating_add(1);
         job.updated = commit.now;
@@ -385,7 +406,10 @@ impl Command for Change {
             _ => present.leased_until,
         };
         let due = commit.life.due.map(Timestamp::as_millis);
-        let wake = due.map(|due| leased_until.map_or(due, |until| until.max(due)));
+        let wake = commit
+            .life
+            .due
+            .map(|due| wakes_at(due, leased_until.map(Timestamp::from_millis)));
         tx.db
             .prepare_cached(
                 "UPDATE jobs SET status = ?2, holds_slot = ?3, due = ?4, wake_at = ?5, lease_until = ?6, version = ?7,
@@ -397,7 +421,7 @@ impl Command for Change {
                 status_code(job.status()),
                 job.life.state.holds_slot(),
                 due,
-                wake,
+                wake.map(Timestamp::as_millis),
                 leased_until,
                 int(job.version),
                 int(job.sequence),

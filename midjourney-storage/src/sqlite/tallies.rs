@@ -69,6 +69,18 @@ impl Changes {
         }
     }
 
+    /// How many jobs of `account` hold a slot, with this.
+    pub(super) fn running(&self, db: &Connection, account: &AccountName) -> rusqlite::Result<i64> {
+        let here =
+            |(what, name, _): &&(What, String, i64)| *what == What::Running && name == account.as_str();
+        let changed = self.0.iter().find(here).map_or(0, |(_, _, by)| *by);
+        let number: Option<i64> = db
+            .prepare_cached("SELECT number FROM tallies WHERE what = ?1 AND name = ?2")?
+            .query_row([What::Running.name(), account.as_str()], |row| row.get(0))
+            .optional()?;
+        Ok(number.unwrap_or(0).saturating_add(changed))
+    }
+
     pub(super) fn write(&self, db: &Connection) -> rusqlite::Result<()> {
         for (what, name, by) in &self.0 {
             if *by != 0 {

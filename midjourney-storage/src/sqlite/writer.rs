@@ -16,7 +16,7 @@ use std::{
 
 use midjourney_core::{
     error::{Applied, Retry},
-    job::StoreError,
+    job::{AccountName, StoreError},
 };
 use rusqlite::Connection;
 use tokio::sync::{oneshot, watch};
@@ -84,6 +84,11 @@ impl Tx<'_> {
     /// Notes that `by` more jobs are at `place`.
     pub(super) fn count(&mut self, place: Place<'_>, by: i64) {
         self.tallies.count(place, by);
+    }
+
+    /// How many jobs of `account` hold a slot.
+    pub(super) fn running(&self, account: &AccountName) -> rusqlite::Result<i64> {
+        self.tallies.running(self.db, account)
     }
 
     fn finish(&self) -> rusqlite::Result<()> {

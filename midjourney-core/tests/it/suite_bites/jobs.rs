@@ -12,8 +12,8 @@ use midjourney_core::{
     image::{Image, Upload},
     job::{
         AccountName, Changes, Claim, Claimed, Commit, Counts, Event, IdempotencyKey, ImageQuery, Insertion,
-        Job, JobQuery, JobStore, Lease, LeaseEnd, Live, NewJobs, Owner, Position, Purse, RequestDigest,
-        Share, StoreError,
+        Job, JobQuery, JobStore, LONGEST_WAIT, Lease, LeaseEnd, Live, NewJobs, Owner, Position, Purse,
+        RequestDigest, Share, StoreError,
     },
     memory::MemoryJobStore,
     page::Page,
@@ -56,6 +56,7 @@ enum Fault {
     IgnoresKeys,
     IgnoresOwner,
     IgnoresShares,
+    IgnoresSlots,
     IgnoresStarts,
     IgnoresVersion,
     ImagesById,
@@ -87,6 +88,7 @@ enum Fault {
     ReplaysBlindly,
     RevivesFinished,
     SequenceRisesAlways,
+    SharesStrays,
     SkipsEvents,
     StaleBeforeLost,
     TrimsTexts,
@@ -101,6 +103,7 @@ struct Seen {
     requests: Vec<Vec<String>>,
     images: BTreeMap<ImageId, Image>,
     finished: Vec<Job>,
+    strays: Vec<Claimed>,
 }
 
 /// The reference with one thing wrong.
@@ -303,6 +306,12 @@ impl JobStore for Broken {
         if self.has(Fault::LeavesStrays) {
             claimed.retain(|claimed| claimed.job.life.due <= Some(now));
         }
+        if self.has(Fault::SharesStrays) {
+            let far = now.saturating_add(LONGEST_WAIT);
+            let strays = claimed.iter().filter(|claimed| claimed.job.life.due > Some(far));
+            let strays = strays.cloned().collect();
+            claimed.extend(std::mem::replace(&mut self.seen().strays, strays));
+        }
         if self.has(Fault::NeverReclaims) {
             let mut seen = self.seen();
             claimed.retain(|claimed| seen.claimed.insert(claimed.job.id));
@@ -384,6 +393,7 @@ impl JobStore for Broken {
                 commit.lease = held.map(|lease| (lease, LeaseEnd::Release));
             }
             Fault::ForgetsImages => commit.images.clear(),
+            Fault::IgnoresSlots => commit.slots = None,
             Fault::KeepsCharges => commit.refund = false,
             Fault::KeepsChargesOfMoved => {
                 if let Some(transfer) = &mut commit.transfer {
@@ -598,6 +608,8 @@ super::bites! {
     keys_of_all_owners: KeysOfAllOwners => [insert_takes_a_key_per_owner],
     keys_that_look_free: KeysLookFree => [earlier_answers_as_insert_would],
     strays_left_alone: LeavesStrays => [claim_takes_what_lies_too_far_ahead],
+    strays_handed_to_all: SharesStrays => [claim_hands_what_lies_too_far_ahead_to_one_worker],
+    slots_ignored: IgnoresSlots => [commit_takes_no_more_slots_than_there_are],
     a_commit_that_takes_the_lease: LeaselessCommitTakesLease => [commit_without_a_lease_outdates_the_holder],
     list_backwards: ListsBackwards => [list_is_newest_first],
     list_by_offset: ListsByOffset => [list_pages_stay_stable_under_inserts],
