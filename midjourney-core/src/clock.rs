@@ -101,7 +101,8 @@ pub trait Clock: fmt::Debug + Send + Sync + 'static {
     /// The time now.
     fn now(&self) -> Timestamp;
 
-    /// Returns once [`now`](Clock::now) has reached `deadline`.
+    /// Returns once [`now`](Clock::now) has reached `deadline`; earlier where the clock goes back meanwhile, for the
+    /// deadline may have been reckoned while it was wrong. Whoever sleeps looks again.
     ///
     /// **Cancel safety:** dropping the future only ends the wait.
     async fn sleep_until(&self, deadline: Timestamp);
@@ -127,13 +128,15 @@ impl Clock for SystemClock {
     }
 
     async fn sleep_until(&self, deadline: Timestamp) {
+        let mut latest = self.now();
         loop {
-            let left = deadline.saturating_since(self.now());
-            if left.is_zero() {
+            let now = self.now();
+            if now >= deadline || now < latest {
                 return;
             }
+            latest = now;
             // In naps: tokio's timer does not see the clock being set forward, nor every sleep of the machine.
-            tokio::time::sleep(left.min(LONGEST_NAP)).await;
+            tokio::time::sleep(deadline.saturating_since(now).min(LONGEST_NAP)).await;
         }
     }
 }

@@ -109,7 +109,12 @@ impl Clock for FakeClock {
         let _sleeping = Sleeping::new(&self.sleepers, deadline);
         // The sender is part of the clock, so it outlives the wait.
         let mut time = self.now.subscribe();
-        drop(time.wait_for(|now| *now >= deadline).await);
+        let mut latest = self.now();
+        let wakes = |now: &Timestamp| {
+            let went_back = *now < std::mem::replace(&mut latest, *now);
+            *now >= deadline || went_back
+        };
+        drop(time.wait_for(wakes).await);
     }
 }
 
@@ -153,8 +158,6 @@ mod tests {
         let mut sleep = std::pin::pin!(clock.sleep_until(far));
         assert!(futures_util::poll!(&mut sleep).is_pending());
         assert_eq!(clock.sleepers(), 1);
-        clock.set(Timestamp::default());
-        assert!(futures_util::poll!(&mut sleep).is_pending());
         {
             let other = clock.sleep_until(far);
             let mut other = Box::pin(other);
@@ -162,5 +165,17 @@ mod tests {
             assert_eq!(clock.sleepers(), 2);
         }
         assert_eq!(clock.sleepers(), 1);
+    }
+
+    /// Its deadline may mean nothing any more.
+    #[tokio::test]
+    async fn a_sleeper_wakes_when_the_clock_goes_back() {
+        let clock = FakeClock::new();
+        let mut sleep = std::pin::pin!(clock.sleep_until(Timestamp::from_millis(i64::MAX)));
+        assert!(futures_util::poll!(&mut sleep).is_pending());
+        clock.advance(Duration::from_secs(1));
+        assert!(futures_util::poll!(&mut sleep).is_pending());
+        clock.set(Timestamp::default());
+        assert!(futures_util::poll!(&mut sleep).is_ready());
     }
 }

@@ -165,6 +165,25 @@ async fn an_upstream_that_stops_answering_fails_the_job_within_its_limit() {
     );
 }
 
+/// It is woken by the clock's return, and what lies years ahead is due.
+#[tokio::test]
+async fn a_clock_that_was_wrong_for_a_while_holds_up_no_job() {
+    let world = World::new(FakeClient::new());
+    let right = world.clock.now();
+    world.clock.advance(Duration::from_secs(10 * 365 * 86_400));
+    let id = world.accepted().await;
+    let engine = world.start();
+    world
+        .live_until("the submit", async || world.client.paid() == 1)
+        .await;
+    world.clock.set(right);
+    let job = world.live_until_over(id).await;
+    drop(engine);
+    assert_eq!(job.status(), Status::Completed);
+    let lived = world.clock.now().saturating_since(right);
+    assert!(lived < world.policy.silence_limit, "{lived:?}");
+}
+
 fn with_windows() -> FakeClient {
     let mut can = midjourney_core::job::Capabilities::default();
     can.windows = true;
