@@ -16,11 +16,11 @@ use std::{
 
 use tracing::{info, warn};
 
-use self::choose::Candidate;
 pub use self::health::{Condition, Health, Signal};
+use self::{choose::Candidate, health::lies_ahead};
 use crate::{
     budget::{Budget, Credits, Prices},
-    client::MidjourneyClient,
+    client::{MidjourneyClient, ParentTask},
     clock::Timestamp,
     job::{AccountName, InputImage, JobRequest, Live, PictureForm},
     prompt::{self, Speed},
@@ -58,6 +58,14 @@ pub struct Limits {
     pub weight: u32,
     /// Its rank under [`Strategy::Priority`]; the lowest first.
     pub priority: u32,
+}
+
+impl Limits {
+    /// How many jobs it may have at once, running and waiting; `None` is any number.
+    pub fn most(&self) -> Option<usize> {
+        let most = self.slots?.saturating_add(self.queue?);
+        Some(usize::try_from(most).unwrap_or(usize::MAX))
+    }
 }
 
 impl Default for Limits {
@@ -166,6 +174,13 @@ impl Account {
             && self.client.check(request, None).is_ok()
     }
 
+    /// What is asked for in place of `request` while it draws in relax mode; `None` for what cannot be drawn in it.
+    pub fn slowed(&self, request: &JobRequest, parent: Option<&ParentTask>) -> Option<JobRequest> {
+        let mut slowed = request.clone();
+        slowed.prompt = prompt::at_speed(&request.prompt, Speed::Relax)?;
+        self.client.check(&slowed, parent).is_ok().then_some(slowed)
+    }
+
     /// The same account within `limits`.
     pub fn with_limits(mut self, limits: Limits) -> Self {
         self.limits = limits;
@@ -249,6 +264,11 @@ impl Drop for Starting {
     }
 }
 
+/// Whether a start counts in the minute that ends at `now`.
+fn is_lately(start: Timestamp, now: Timestamp) -> bool {
+    start <= now && now.saturating_since(start) < MINUTE
+}
+
 fn lock(learned: &Mutex<Learned>) -> MutexGuard<'_, Learned> {
     learned.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -301,18 +321,19 @@ impl Accounts {
         learned.health.get(name).map_or(Condition::Ok, Health::condition)
     }
 
-    /// The account that takes a new job, of those that `can` do it; `None` where none can, or all are full. `live` tells
-    /// what each has to do.
+    /// The account that takes `jobs` new jobs of one request, of those that `can` do it; `None` where none can, or none
+    /// has room for them. `live` tells what each has to do.
     pub fn choose(
         &self,
         live: &BTreeMap<AccountName, Live>,
+        jobs: usize,
         now: Timestamp,
         chance: f64,
         can: impl Fn(&Account) -> bool,
     ) -> Option<&Account> {
         let mut learned = lock(&self.learned);
         let able: Vec<_> = self.all.iter().filter(|account| can(account)).collect();
-        let jobs = |account: &Account| {
+        let has = |account: &Account| {
             live.get(&account.name)
                 .map_or(0, |live| live.pending.saturating_add(live.running))
         };
@@ -320,14 +341,14 @@ impl Accounts {
             .iter()
             .map(|account| Candidate {
                 open: learned.waits_until(account, now).is_none(),
-                jobs: jobs(account),
+                jobs: has(account),
                 slots: account.limits.slots.unwrap_or(u32::MAX),
                 queue: account.limits.queue.unwrap_or(u32::MAX),
                 weight: account.limits.weight,
                 priority: account.limits.priority,
             })
             .collect();
-        let place = choose::choose(&candidates, self.strategy, learned.turn, chance)?;
+        let place = choose::choose(&candidates, jobs, self.strategy, learned.turn, chance)?;
         learned.turn = learned.turn.wrapping_add(1);
         able.get(place).copied()
     }
@@ -375,7 +396,7 @@ impl Accounts {
         // Asked before, since the choice itself holds the lock.
         let able: Vec<_> = self.all.iter().map(open).collect();
         let place = |account: &Account| self.all.iter().position(|one| one.name == account.name);
-        self.choose(live, now, chance, |account| {
+        self.choose(live, 1, now, chance, |account| {
             place(account)
                 .and_then(|place| able.get(place))
                 .copied()
@@ -388,7 +409,8 @@ impl Accounts {
         lock(&self.learned).waits_until(self.get(name)?, now)
     }
 
-    /// Notes that an account has no credit for the speed that was asked for; whether it goes on in relax mode.
+    /// Notes that an account has no credit for the speed that was asked for; whether it goes on in relax mode. Nothing is
+    /// known against that then: an account that had run out of both may have it again.
     pub fn slow_down(&self, name: &AccountName, now: Timestamp) -> bool {
         let falls_back =
             |account: &Account| account.modes.fall_back && account.modes.speeds.contains(&Speed::Relax);
@@ -399,38 +421,58 @@ impl Accounts {
         if lock(&self.learned).relaxed.insert(name.clone(), until).is_none() {
             warn!(account = %name, "no credit for fast mode; drawing in relax mode");
         }
+        self.note(name, Signal::Answered, None, now);
         true
     }
 
     /// Whether an account draws in relax mode at the moment, whatever prompts ask for.
     pub fn is_relaxed(&self, name: &AccountName, now: Timestamp) -> bool {
-        let learned = lock(&self.learned);
-        learned.relaxed.get(name).is_some_and(|until| now < *until)
+        self.relaxed_until(name, now).is_some()
     }
 
-    /// Notes that a job of `name` is about to be started.
-    pub fn starting(&self, name: &AccountName, now: Timestamp) -> Starting {
+    /// Until when an account draws in relax mode; `None` where it draws as it is asked.
+    pub fn relaxed_until(&self, name: &AccountName, now: Timestamp) -> Option<Timestamp> {
+        let until = lock(&self.learned).relaxed.get(name).copied();
+        until.filter(|until| lies_ahead(*until, now))
+    }
+
+    /// Until when `request`, which starts from no job of ours, cannot be drawn by `account`: it has credit for relax mode
+    /// only, and that is no way to draw this.
+    pub fn too_slow_until(
+        &self,
+        account: &Account,
+        request: &JobRequest,
+        now: Timestamp,
+    ) -> Option<Timestamp> {
+        let until = self.relaxed_until(&account.name, now)?;
+        account.slowed(request, None).is_none().then_some(until)
+    }
+
+    /// Notes that a job of `name` is about to be started; or tells when to look again where the account takes none.
+    pub fn start(&self, name: &AccountName, now: Timestamp) -> Result<Starting, Timestamp> {
         let mut learned = lock(&self.learned);
-        *learned.starting.entry(name.clone()).or_default() += 1;
-        if self
-            .get(name)
-            .is_some_and(|account| account.limits.per_minute.is_some())
-        {
-            let started = learned.started.entry(name.clone()).or_default();
-            started.retain(|at| now.saturating_since(*at) < MINUTE);
-            started.push_back(now);
+        if let Some(account) = self.get(name) {
+            if let Some(until) = learned.waits_until(account, now) {
+                return Err(until);
+            }
+            if account.limits.per_minute.is_some() {
+                let started = learned.started.entry(name.clone()).or_default();
+                started.retain(|at| is_lately(*at, now));
+                started.push_back(now);
+            }
         }
+        *learned.starting.entry(name.clone()).or_default() += 1;
         let probe = learned.health.get_mut(name).map(|health| {
             let without = *health;
             *health = health.probing(now);
             (without, *health)
         });
-        Starting {
+        Ok(Starting {
             account: name.clone(),
             learned: Arc::clone(&self.learned),
             counts: true,
             probe,
-        }
+        })
     }
 
     /// Whether an account did not answer in time when it was last asked anything.
@@ -482,9 +524,14 @@ impl Learned {
         let Some(most) = account.limits.per_minute else {
             return usize::MAX;
         };
-        let started = self.started.get(&account.name).into_iter().flatten();
-        let lately = started.filter(|at| now.saturating_since(**at) < MINUTE).count();
+        let lately = self.lately(account, now).count();
         usize::try_from(most).unwrap_or(usize::MAX).saturating_sub(lately)
+    }
+
+    /// When jobs of `account` were started in the minute that ends at `now`, the earliest first.
+    fn lately(&self, account: &Account, now: Timestamp) -> impl Iterator<Item = Timestamp> {
+        let started = self.started.get(&account.name).into_iter().flatten().copied();
+        started.filter(move |at| is_lately(*at, now))
     }
 
     fn condition(&self, name: &AccountName) -> Condition {
@@ -498,9 +545,8 @@ impl Learned {
         let rate = (self.room(account, now) == 0)
             .then(|| {
                 let most = usize::try_from(account.limits.per_minute?).ok()?;
-                let started = self.started.get(&account.name)?;
-                let first = started.len().checked_sub(most)?;
-                Some(started.get(first)?.saturating_add(MINUTE))
+                let first = self.lately(account, now).count().checked_sub(most)?;
+                Some(self.lately(account, now).nth(first)?.saturating_add(MINUTE))
             })
             .flatten();
         health.max(rate)

@@ -20,8 +20,10 @@ pub(super) struct Candidate {
 }
 
 impl Candidate {
-    fn has_room(&self) -> bool {
-        self.jobs < u64::from(self.slots).saturating_add(self.queue.into())
+    fn has_room_for(&self, jobs: usize) -> bool {
+        let most = u64::from(self.slots).saturating_add(self.queue.into());
+        let jobs = u64::try_from(jobs).unwrap_or(u64::MAX);
+        self.jobs.saturating_add(jobs) <= most
     }
 
     /// How full it is: jobs for each slot, in thousandths. Where nobody said how many slots there are, one is assumed.
@@ -31,15 +33,21 @@ impl Candidate {
     }
 }
 
-/// The place of the account that takes the next job; `None` where all are full. `turn` counts the jobs given out so far;
-/// `chance` is `0.0..1.0`. Accounts that take no work at the moment are chosen only where no other has room: their jobs
+/// The place of the account that takes the next request, of so many `jobs`; `None` where none has room for them. `turn`
+/// counts the requests given out so far; `chance` is `0.0..1.0`. Accounts that take no work at the moment are chosen only where no other has room: their jobs
 /// wait.
-pub(super) fn choose(candidates: &[Candidate], strategy: Strategy, turn: u64, chance: f64) -> Option<usize> {
+pub(super) fn choose(
+    candidates: &[Candidate],
+    jobs: usize,
+    strategy: Strategy,
+    turn: u64,
+    chance: f64,
+) -> Option<usize> {
     let with_room = |open: bool| -> Vec<usize> {
         let fits = candidates
             .iter()
             .enumerate()
-            .filter(|(_, candidate)| candidate.has_room() && candidate.open == open);
+            .filter(|(_, candidate)| candidate.has_room_for(jobs) && candidate.open == open);
         fits.map(|(place, _)| place).collect()
     };
     let mut places = with_room(true);
@@ -94,7 +102,7 @@ mod tests {
     fn the_least_busy_is_the_one_with_the_fewest_jobs_for_each_slot() {
         let large = Candidate { slots: 12, ..busy(4) };
         let pool = [busy(2), large, busy(3)];
-        assert_eq!(choose(&pool, Strategy::LeastBusy, 0, 0.0), Some(1));
+        assert_eq!(choose(&pool, 1, Strategy::LeastBusy, 0, 0.0), Some(1));
     }
 
     #[test]
@@ -104,7 +112,7 @@ mod tests {
             ..busy(jobs)
         };
         let pool = [boundless(2), boundless(1)];
-        assert_eq!(choose(&pool, Strategy::LeastBusy, 0, 0.0), Some(1));
+        assert_eq!(choose(&pool, 1, Strategy::LeastBusy, 0, 0.0), Some(1));
     }
 
     #[test]
@@ -112,29 +120,29 @@ mod tests {
         let full = busy(13);
         let pool = [busy(0), full, busy(0)];
         let turns: Vec<_> = (0..4)
-            .map(|turn| choose(&pool, Strategy::RoundRobin, turn, 0.0))
+            .map(|turn| choose(&pool, 1, Strategy::RoundRobin, turn, 0.0))
             .collect();
         assert_eq!(turns, [Some(0), Some(2), Some(0), Some(2)]);
-        assert_eq!(choose(&[full], Strategy::RoundRobin, 0, 0.0), None);
+        assert_eq!(choose(&[full], 1, Strategy::RoundRobin, 0, 0.0), None);
     }
 
     #[test]
     fn shares_follow_the_weights() {
         let pool = [ONE, Candidate { weight: 3, ..ONE }];
         let second = (0..100)
-            .filter(|n| choose(&pool, Strategy::Weighted, 0, f64::from(*n) / 100.0) == Some(1))
+            .filter(|n| choose(&pool, 1, Strategy::Weighted, 0, f64::from(*n) / 100.0) == Some(1))
             .count();
         assert_eq!(second, 75);
-        assert_eq!(choose(&pool, Strategy::Weighted, 0, 1.0), Some(1));
+        assert_eq!(choose(&pool, 1, Strategy::Weighted, 0, 1.0), Some(1));
     }
 
     #[test]
     fn rank_counts_until_the_first_is_full_or_closed() {
         let second = Candidate { priority: 1, ..ONE };
-        assert_eq!(choose(&[second, ONE], Strategy::Priority, 0, 0.0), Some(1));
+        assert_eq!(choose(&[second, ONE], 1, Strategy::Priority, 0, 0.0), Some(1));
         let closed = Candidate { open: false, ..ONE };
-        assert_eq!(choose(&[second, closed], Strategy::Priority, 0, 0.0), Some(0));
+        assert_eq!(choose(&[second, closed], 1, Strategy::Priority, 0, 0.0), Some(0));
         // With nobody open, jobs wait at one that has room.
-        assert_eq!(choose(&[closed], Strategy::Priority, 0, 0.0), Some(0));
+        assert_eq!(choose(&[closed], 1, Strategy::Priority, 0, 0.0), Some(0));
     }
 }

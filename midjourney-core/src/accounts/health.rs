@@ -103,7 +103,8 @@ impl Health {
 
     /// When new work may be sent: `None` at once, else not before that time, and then one piece as a probe.
     pub fn waits_until(&self, now: Timestamp) -> Option<Timestamp> {
-        (self.condition != Condition::Ok && now < self.retry_at).then_some(self.retry_at)
+        let waits = self.condition != Condition::Ok && lies_ahead(self.retry_at, now);
+        waits.then_some(self.retry_at)
     }
 
     /// The health once a probe has left at `now`: nobody else tries until it is known what came of it, or its time is
@@ -176,6 +177,11 @@ impl Health {
     }
 }
 
+/// Whether `time` is still to come; what lies further ahead than any wait was reckoned while the clock was wrong.
+pub(super) fn lies_ahead(time: Timestamp, now: Timestamp) -> bool {
+    now < time && time <= now.saturating_add(LONGEST_PAUSE)
+}
+
 const fn pause(condition: Condition) -> Duration {
     match condition {
         Condition::Ok => Duration::ZERO,
@@ -232,6 +238,12 @@ mod tests {
         let asked = Some(Duration::from_secs(1_000_000_000));
         let health = Health::default().after(Signal::Failed(FailureKind::RateLimited, asked), at(0));
         assert_eq!(health.waits_until(at(0)), Some(at(3_600)));
+    }
+
+    #[test]
+    fn a_clock_that_comes_back_leaves_no_account_ill() {
+        let health = Health::default().after(failed(FailureKind::RateLimited), at(1_000_000));
+        assert_eq!(health.waits_until(at(5)), None);
     }
 
     #[test]

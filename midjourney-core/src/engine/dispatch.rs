@@ -138,9 +138,8 @@ impl Crew {
     fn put_to_work(&mut self, claimed: Claimed, now: Timestamp) {
         let (parts, account) = (Arc::clone(&self.parts), claimed.job.account.clone());
         let span = info_span!("job", id = %claimed.job.id);
-        let starts =
-            claimed.job.status() == Status::Pending && parts.accounts.waits_until(&account, now).is_none();
-        let starting = starts.then(|| parts.accounts.starting(&account, now));
+        let starts = claimed.job.status() == Status::Pending;
+        let starting = starts.then(|| parts.accounts.start(&account, now).ok()).flatten();
         let worker = Worker::new(parts, self.config, self.stopping.clone(), claimed, starting);
         let hand = Arc::clone(self.busy.entry(account).or_default());
         let run = async move {

@@ -39,12 +39,13 @@ pub(super) async fn submission(
         .await
         .map_err(unready)?;
     let callback = parts.callback.as_ref().map(|callback| callback.url_for(job.id));
-    let mut request = job.request.clone();
-    if parts.accounts.is_relaxed(&job.account, parts.clock.now())
-        && let Some(prompt) = prompt::at_speed(&request.prompt, Speed::Relax)
-    {
-        request.prompt = prompt;
-    }
+    let slowed = if parts.accounts.is_relaxed(&job.account, parts.clock.now()) {
+        let account = parts.accounts.get(&job.account);
+        account.and_then(|account| account.slowed(&job.request, parent.as_ref()))
+    } else {
+        None
+    };
+    let request = slowed.unwrap_or_else(|| job.request.clone());
     Ok(Submission::new(job.id, nonce.clone(), request)
         .with_parent(parent)
         .with_pictures(images, mask)
@@ -86,9 +87,12 @@ pub(super) async fn submit(
         && parts.accounts.slow_down(&job.account, parts.clock.now())
     {
         log(client, "submit", error);
-        return Input::NotAccepted {
-            failure: error.failure.clone(),
-            after: None,
+        let failure = error.failure.clone();
+        let account = parts.accounts.get(&job.account);
+        let slowed = account.and_then(|it| it.slowed(&submission.request, submission.parent.as_ref()));
+        return match slowed {
+            Some(_) => Input::NotAccepted { failure, after: None },
+            None => Input::Refused(failure),
         };
     }
     note(parts, job, Signal::Answered, &answer);

@@ -9,6 +9,7 @@ use super::{EngineConfig, Parts, download, effects, lease};
 use crate::{
     accounts::{Account, Starting},
     client::{MidjourneyClient, Submission},
+    clock::Timestamp,
     error::{Applied, Chain},
     image::Image,
     job::{
@@ -85,41 +86,64 @@ impl Worker {
     /// account, unless it starts from a picture that only this one has. Whether there was such a case.
     async fn parked(&mut self) -> bool {
         let (parts, now) = (Arc::clone(&self.parts), self.parts.clock.now());
-        if self.starting.is_some() {
-            return false;
-        }
-        let Some(until) = parts.accounts.waits_until(&self.job.account, now) else {
+        let Some(until) = self.waits_until(now) else {
             return false;
         };
         let live = parts.jobs.live().await.unwrap_or_default();
         let chance = parts.entropy.chance();
-        let fits = |account: &Account| self.fits(account);
-        let other = parts
-            .accounts
-            .elsewhere(&self.job.account, &live, now, chance, fits);
-        let Some(other) = other else {
-            self.apply(Input::Deferred { until }, Vec::new()).await;
-            return true;
-        };
-        let transfer = Transfer {
-            account: other.name.clone(),
-            cost: other.cost(&self.job.request),
-            budget: other.budget,
-        };
-        let commit = Commit::new(&self.job, self.job.life.clone(), None, now)
-            .under(self.lease, LeaseEnd::Release)
-            .moving_to(transfer);
-        match parts.jobs.commit(commit).await {
-            Ok(job) => {
-                info!(from = %self.job.account, to = %job.account, "moved to an account that takes it");
-            }
-            Err(StoreError::Overdrawn(overdrawn)) => {
-                debug!(purse = %overdrawn.purse, "no budget for the job elsewhere");
+        let mut overdrawn = Vec::new();
+        loop {
+            let fits = |account: &Account| !overdrawn.contains(&account.name) && self.fits(account);
+            let other = parts
+                .accounts
+                .elsewhere(&self.job.account, &live, now, chance, fits);
+            let Some(other) = other else {
                 self.apply(Input::Deferred { until }, Vec::new()).await;
+                return true;
+            };
+            let transfer = Transfer {
+                account: other.name.clone(),
+                cost: other.cost(&self.job.request),
+                budget: other.budget,
+            };
+            let commit = Commit::new(&self.job, self.job.life.clone(), None, now)
+                .under(self.lease, LeaseEnd::Release)
+                .moving_to(transfer);
+            match parts.jobs.commit(commit).await {
+                Ok(job) => {
+                    info!(from = %self.job.account, to = %job.account, "moved to an account that takes it");
+                    return true;
+                }
+                Err(StoreError::Overdrawn(no)) => {
+                    debug!(purse = %no.purse, "no budget for the job there");
+                    overdrawn.push(other.name.clone());
+                }
+                Err(error) => {
+                    debug!(error = %Chain(&error), "the job was not moved; it is taken up again");
+                    return true;
+                }
             }
-            Err(error) => debug!(error = %Chain(&error), "the job was not moved; it is taken up again"),
         }
-        true
+    }
+
+    /// Until when the account does not take this job; `None` where it does, which is noted as a start.
+    fn waits_until(&mut self, now: Timestamp) -> Option<Timestamp> {
+        let (accounts, job) = (&self.parts.accounts, &self.job);
+        // What starts from a picture stays with it, however slow that is.
+        let account = accounts
+            .get(&job.account)
+            .filter(|_| job.request.parent.is_none());
+        if let Some(until) = account.and_then(|it| accounts.too_slow_until(it, &job.request, now)) {
+            self.starting = None;
+            return Some(until);
+        }
+        if self.starting.is_none() {
+            match accounts.start(&job.account, now) {
+                Ok(starting) => self.starting = Some(starting),
+                Err(until) => return Some(until),
+            }
+        }
+        None
     }
 
     async fn advance(&mut self, client: &Arc<dyn MidjourneyClient>) -> Next {
@@ -198,6 +222,10 @@ impl Worker {
             Ok(submission) => submission,
             Err(input) => return self.apply(input, Vec::new()).await,
         };
+        // Getting the pictures may have taken a while.
+        if *self.stopping.borrow() {
+            return self.give_back().await;
+        }
         let intent = Input::Start { nonce: nonce.clone() };
         match self.apply(intent, Vec::new()).await {
             // The intent is on disk under this very mark: only now may the request leave.
@@ -297,7 +325,11 @@ impl Worker {
     /// Whether this job could run on `account`: what starts from a picture stays where the picture is.
     fn fits(&self, account: &Account) -> bool {
         let request = &self.job.request;
-        request.parent.is_none() && account.takes(request, self.parts.links.is_some())
+        request.parent.is_none()
+            && account.takes(request, self.parts.links.is_some())
+            && (self.parts.accounts)
+                .too_slow_until(account, request, self.parts.clock.now())
+                .is_none()
     }
 
     async fn store(&mut self, client: &Arc<dyn MidjourneyClient>) -> Next {
@@ -360,6 +392,7 @@ impl Worker {
             let end = if go_on { LeaseEnd::Keep } else { LeaseEnd::Release };
             let commit = Commit::new(&self.job, life.clone(), event, at.now)
                 .under(self.lease, end)
+                .within_slots(self.slots())
                 .with_images(images.clone());
             match self.parts.jobs.commit(commit).await {
                 Ok(job) => {
@@ -387,6 +420,10 @@ impl Worker {
                         self.testify(upstream, &mark).await;
                     }
                     return Next::LetGo;
+                }
+                Err(StoreError::NoSlot(_)) => {
+                    debug!("another process took the slot");
+                    return self.give_back().await;
                 }
                 Err(StoreError::NoSuchJob(_)) => {
                     warn!("the job is gone");
@@ -453,10 +490,19 @@ impl Worker {
         if due && !self.must_stop(&self.job.life.state) {
             return Next::GoOn;
         }
-        if let Err(error) = self.parts.jobs.extend(&self.lease, now).await {
+        self.give_back().await
+    }
+
+    /// Leaves the job as it is, for anybody to take up.
+    async fn give_back(&self) -> Next {
+        if let Err(error) = self.parts.jobs.extend(&self.lease, self.parts.clock.now()).await {
             debug!(error = %Chain(&error), "the lease was not given back; it runs out");
         }
         Next::LetGo
+    }
+
+    fn slots(&self) -> Option<u32> {
+        self.parts.accounts.get(&self.job.account)?.limits.slots
     }
 
     fn moment(&self) -> Moment {

@@ -240,16 +240,21 @@ impl Gateway {
         let home = intake.home.as_ref().map(|(account, _)| account);
         let able = |error| self.naming_the_able(error, first.action, home);
         let (account, client) = match &intake.home {
-            None => self.account_for(first, overdrawn).await.map_err(able)?,
+            None => self
+                .account_for(&intake.requests, overdrawn)
+                .await
+                .map_err(able)?,
             Some((account, _)) => (account.clone(), self.client(account)?),
         };
         self.check_pictures(client.capabilities(), first, &intake.owner)
             .await?;
-        self.check_speed(&account, &first.prompt)?;
-        let parent = intake.home.as_ref().map(|(_, task)| task);
-        // An account was chosen because it takes the first.
-        for request in intake.requests.iter().skip(usize::from(parent.is_none())) {
-            refuse_early(&client, request, parent).map_err(able)?;
+        for request in &intake.requests {
+            self.check_speed(&account, &request.prompt)?;
+        }
+        if let Some((_, parent)) = &intake.home {
+            for request in &intake.requests {
+                refuse_early(&client, request, Some(parent)).map_err(able)?;
+            }
         }
         Ok(account)
     }
@@ -269,10 +274,10 @@ impl Gateway {
         Err(Error::new(ErrorKind::Rejected, detail).with_failure(FailureKind::Unsupported))
     }
 
-    /// The account that takes a request which starts from no job of ours.
+    /// The account that takes all of the requests, which start from no job of ours.
     async fn account_for(
         &self,
-        request: &JobRequest,
+        requests: &[JobRequest],
         overdrawn: &[Overdrawn],
     ) -> Result<(AccountName, Arc<dyn MidjourneyClient>), Error> {
         let accounts = &self.parts.accounts;
@@ -289,12 +294,30 @@ impl Gateway {
             let purse = Purse::Account(account.name.clone());
             overdrawn.iter().any(|overdrawn| overdrawn.purse == purse)
         };
-        let takes = |account: &Account| !broke(account) && account.takes(request, links);
-        let can = |account: &Account| account.client.check(request, None).is_ok();
-        if let Some(account) = accounts.choose(&live, now, chance, takes) {
+        let takes = |account: &Account| {
+            !broke(account) && requests.iter().all(|request| account.takes(request, links))
+        };
+        let can = |account: &Account| {
+            requests
+                .iter()
+                .all(|request| account.client.check(request, None).is_ok())
+        };
+        if let Some(account) = accounts.choose(&live, requests.len(), now, chance, takes) {
             return Ok((account.name.clone(), Arc::clone(&account.client)));
         }
-        if accounts.all().iter().any(takes) {
+        let able: Vec<_> = accounts.all().iter().filter(|account| takes(account)).collect();
+        let holds = |account: &&Account| account.limits.most().is_none_or(|most| requests.len() <= most);
+        if !able.is_empty() && !able.iter().any(holds) {
+            let most = able.iter().filter_map(|account| account.limits.most()).max();
+            let detail = format!(
+                "this request becomes {} jobs, and no account takes more than {} at a time; ask for fewer at once; \
+                 nothing was spent",
+                requests.len(),
+                most.unwrap_or(0)
+            );
+            return Err(Error::new(ErrorKind::Rejected, detail).with_failure(FailureKind::Unsupported));
+        }
+        if !able.is_empty() {
             let full = Error::new(
                 ErrorKind::Unavailable,
                 "every account's queue is full; nothing was spent",
@@ -310,7 +333,9 @@ impl Gateway {
         }
         // Each refuses it; the first one's words are as good as any.
         if let Some(first) = accounts.all().first() {
-            refuse_early(&first.client, request, None)?;
+            for request in requests {
+                refuse_early(&first.client, request, None)?;
+            }
         }
         Err(Error::new(ErrorKind::Rejected, "there is no account"))
     }

@@ -38,6 +38,17 @@ impl World {
         }
     }
 
+    /// The same world, seen by another process.
+    pub(crate) fn another(&self) -> Self {
+        Self {
+            jobs: Arc::clone(&self.jobs),
+            images: Arc::clone(&self.images),
+            client: Arc::clone(&self.client),
+            clock: self.clock.clone(),
+            policy: self.policy.clone(),
+        }
+    }
+
     /// A gateway of this world over `jobs`, which may be this world's store with something in front of it.
     pub(crate) fn gateway_over(&self, jobs: Arc<dyn JobStore>, seed: u64) -> Gateway {
         let client: Arc<FakeClient> = Arc::clone(&self.client);

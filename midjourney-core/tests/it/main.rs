@@ -38,12 +38,14 @@ mod outages;
 ))]
 mod partner;
 mod pool;
+mod pools;
 mod races;
 #[cfg(all(feature = "upstream-midjourney-web", feature = "upstreams"))]
 mod scripted;
 #[cfg(feature = "simulator")]
 mod simulator_bench;
 mod suite_bites;
+mod terms;
 #[cfg(feature = "upstream-ttapi")]
 mod ttapi;
 #[cfg(any(

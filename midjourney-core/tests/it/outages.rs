@@ -14,7 +14,7 @@ use midjourney_core::{
     testing::{FakeClient, FetchOutcome, SeededEntropy, SubmitOutcome, Trouble, tiny_png},
 };
 
-use crate::{given::World, pool::Pool};
+use crate::{given::World, pools::Pool};
 
 const HOUR: Duration = Duration::from_secs(3_600);
 

@@ -1,125 +1,24 @@
 //! A pool of accounts: who takes what, and what happens when one cannot.
-#![expect(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    reason = "helpers of tests fail as tests do"
-)]
 
 use std::{sync::Arc, time::Duration};
 
 use futures_util::{StreamExt as _, stream};
 use midjourney_core::{
-    accounts::{Account, Accounts, Condition, Limits, Modes, Strategy},
-    budget::{Budget, Credits, Prices},
+    accounts::{Account, Accounts, Condition, Limits, Strategy},
+    budget::Credits,
     client::MidjourneyClient as _,
     clock::Clock as _,
-    engine::{Engine, EngineConfig, Parts},
     error::ErrorKind,
-    gateway::{Act, Gateway, Imagine, PromptRules},
+    gateway::{Act, Imagine},
     id::JobId,
-    image::ImageStore,
     job::{
         AccountName, Action, Failure, FailureKind, IdempotencyKey, InputImage, JobRequest, NewJob, NewJobs,
-        Owner, ParentRef, PictureForm, Purse, RemoteStatus, Spent, Status,
+        Owner, ParentRef, PictureForm, RemoteStatus, Spent, Status,
     },
-    prompt::Speed,
     testing::{FakeClient, SeededEntropy, SubmitOutcome, Trouble, tiny_png},
 };
 
-use crate::given::World;
-
-/// A world whose gateway has several accounts. The world's own client is not one of them.
-pub(crate) struct Pool {
-    pub(crate) world: World,
-    accounts: Accounts,
-    pub(crate) clients: Vec<Arc<FakeClient>>,
-}
-
-impl Pool {
-    pub(crate) fn new(count: usize, strategy: Strategy, limits: Limits) -> Self {
-        let clients: Vec<_> = (0..count).map(|_| Arc::new(FakeClient::new())).collect();
-        let account = |number: usize| {
-            let client: Arc<FakeClient> = Arc::clone(&clients[number]);
-            Account::new(AccountName::new(format!("account-{number}")), client).with_limits(limits)
-        };
-        let mut accounts = Accounts::new(strategy);
-        for number in 0..count {
-            accounts = accounts.with(account(number));
-        }
-        Self {
-            world: World::new(FakeClient::new()),
-            accounts,
-            clients,
-        }
-    }
-
-    pub(crate) fn gateway(&self) -> Gateway {
-        let world = &self.world;
-        let images = Arc::clone(&world.images);
-        let images: Arc<dyn ImageStore> = images;
-        let parts = Parts {
-            jobs: Arc::clone(&world.jobs),
-            images,
-            accounts: self.accounts.clone(),
-            clock: Arc::new(world.clock.clone()),
-            entropy: Arc::new(SeededEntropy::new(1)),
-            policy: world.policy.clone(),
-            callback: None,
-            links: None,
-        };
-        Gateway::new(parts, PromptRules::default())
-    }
-
-    pub(crate) fn start(&self) -> Engine {
-        self.gateway().start_engine(EngineConfig::default())
-    }
-
-    pub(crate) async fn accept(&self, count: usize) -> Vec<JobId> {
-        let gateway = self.gateway();
-        let mut ids = Vec::new();
-        for number in 0..count {
-            let accepted = gateway
-                .imagine(Imagine::new(format!("fox {number}")))
-                .await
-                .unwrap();
-            ids.push(accepted.jobs[0].id);
-        }
-        ids
-    }
-
-    async fn live_until_all_over(&self, ids: &[JobId]) {
-        self.world
-            .live_until("the end of all jobs", async || {
-                let counts = self.world.jobs.counts().await.unwrap();
-                counts.pending + counts.processing == 0
-            })
-            .await;
-        for id in ids {
-            assert_eq!(self.world.job(*id).await.status(), Status::Completed);
-        }
-    }
-
-    fn paid(&self) -> Vec<usize> {
-        self.clients.iter().map(|client| client.paid()).collect()
-    }
-
-    pub(crate) fn condition(&self, number: usize) -> Condition {
-        self.accounts
-            .condition(&AccountName::new(format!("account-{number}")))
-    }
-}
-
-fn refused(kind: FailureKind) -> SubmitOutcome {
-    SubmitOutcome::Fail(Trouble::refused(Failure::new(kind, "as scripted")))
-}
-
-fn slots(slots: u32) -> Limits {
-    Limits {
-        slots: Some(slots),
-        queue: Some(1_000),
-        ..Limits::default()
-    }
-}
+use crate::pools::{Pool, priced, refused, slots};
 
 #[tokio::test]
 async fn jobs_are_shared_out_and_each_is_paid_once() {
@@ -127,7 +26,7 @@ async fn jobs_are_shared_out_and_each_is_paid_once() {
         let pool = Pool::new(4, strategy, slots(3));
         let ids = pool.accept(40).await;
         let engine = pool.start();
-        pool.live_until_all_over(&ids).await;
+        pool.live_until_all_completed(&ids).await;
         drop(engine);
         assert_eq!(pool.paid(), [10, 10, 10, 10], "{strategy:?}");
     }
@@ -166,6 +65,53 @@ async fn an_account_never_runs_more_jobs_than_it_has_slots() {
     drop(engine);
     assert_eq!(most, 3);
     assert_eq!((pool.paid(), ids.len()), (vec![20], 20));
+}
+
+/// Each learns for itself what its own workers do; only the store knows of both.
+#[tokio::test]
+async fn two_processes_on_one_store_keep_to_the_slots_together() {
+    let pool = Pool::new(1, Strategy::Priority, slots(1));
+    let other = Pool {
+        accounts: Accounts::new(Strategy::Priority).with(pool.accounts.all()[0].clone()),
+        world: pool.world.another(),
+        clients: pool.clients.clone(),
+    };
+    pool.accept(6).await;
+    let engines = [pool.start(), other.start()];
+    let name = AccountName::new("account-0");
+    let mut most = 0;
+    pool.world
+        .live_until("the end of all jobs", async || {
+            let live = pool.world.jobs.live().await.unwrap();
+            most = most.max(live.get(&name).map_or(0, |live| live.running));
+            pool.world.jobs.counts().await.unwrap().completed == 6
+        })
+        .await;
+    drop(engines);
+    assert_eq!((most, pool.paid()), (1, vec![6]));
+}
+
+#[tokio::test]
+async fn a_request_of_more_jobs_than_a_queue_has_room_for_is_refused_whole() {
+    let limits = Limits {
+        slots: Some(1),
+        queue: Some(2),
+        ..Limits::default()
+    };
+    let pool = Pool::new(2, Strategy::Priority, limits);
+    let gateway = pool.gateway();
+    // Never, however long one waits.
+    let four = gateway.imagine(Imagine::new("{1, 2, 3, 4} foxes")).await;
+    let error = four.unwrap_err();
+    assert_eq!((error.kind(), error.retry_after()), (ErrorKind::Rejected, None));
+    assert!(error.to_string().contains("becomes 4 jobs"), "{error}");
+    // Not now, for what waits there already.
+    for _ in 0..2 {
+        gateway.imagine(Imagine::new("{1, 2} foxes")).await.unwrap();
+    }
+    let error = gateway.imagine(Imagine::new("{1, 2} hares")).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unavailable);
+    assert_eq!(pool.world.jobs.counts().await.unwrap().pending, 4);
 }
 
 #[tokio::test]
@@ -277,12 +223,7 @@ async fn what_waits_at_an_account_without_credit_goes_to_another() {
     pool.clients[0].script_submits((0..50).map(|_| refused(FailureKind::QuotaExhausted)));
     let ids = pool.accept(20).await;
     let engine = pool.start();
-    pool.world
-        .live_until("the end of all jobs", async || {
-            let counts = pool.world.jobs.counts().await.unwrap();
-            counts.pending + counts.processing == 0
-        })
-        .await;
+    pool.live_until_idle().await;
     drop(engine);
     assert_eq!(pool.condition(0), Condition::Exhausted);
     // The job that found it out as well: nothing was spent on it.
@@ -435,195 +376,6 @@ async fn jobs_with_faults_end_in_exact_accounting() {
         paid <= told && told <= lost_before,
         "{paid} paid, {told} told, {lost_before} sent"
     );
-}
-
-fn priced(cost: u32, day: Option<u32>) -> (Prices, Budget) {
-    let prices = Prices {
-        drawing: Credits::whole(cost),
-        ..Prices::default()
-    };
-    let budget = Budget {
-        day: day.map(Credits::whole),
-        month: None,
-    };
-    (prices, budget)
-}
-
-impl Pool {
-    /// The same pool, `change` made to each of its accounts.
-    fn with(mut self, change: impl Fn(usize, Account) -> Account) -> Self {
-        let mut accounts = Accounts::new(Strategy::Priority);
-        for (number, account) in self.accounts.all().iter().enumerate() {
-            accounts = accounts.with(change(number, account.clone()));
-        }
-        self.accounts = accounts;
-        self
-    }
-
-    async fn spent(&self, purse: Purse) -> Credits {
-        let now = self.world.clock.now();
-        self.world.jobs.spent(&[purse], now).await.unwrap()[0].day
-    }
-}
-
-fn of_account(number: usize) -> Purse {
-    Purse::Account(AccountName::new(format!("account-{number}")))
-}
-
-#[tokio::test]
-async fn what_one_account_may_not_spend_goes_to_the_next_and_then_nowhere() {
-    let pool = Pool::new(2, Strategy::Priority, Limits::default()).with(|number, account| {
-        let (prices, budget) = if number == 0 {
-            priced(2, Some(5))
-        } else {
-            priced(3, Some(3))
-        };
-        account.with_prices(prices, budget)
-    });
-    pool.accept(3).await;
-    assert_eq!(pool.spent(of_account(0)).await, Credits::whole(4));
-    assert_eq!(pool.spent(of_account(1)).await, Credits::whole(3));
-    pool.world.clock.advance(Duration::from_secs(1));
-    let error = pool
-        .gateway()
-        .imagine(Imagine::new("one more"))
-        .await
-        .unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::OverBudget);
-    assert!(error.to_string().contains("nothing was spent"), "{error}");
-    assert!(
-        error
-            .retry_after()
-            .is_some_and(|wait| wait <= Duration::from_secs(86_400))
-    );
-    assert_eq!(pool.world.jobs.counts().await.unwrap().pending, 3);
-}
-
-/// All or nothing, counted before anything is spent.
-#[tokio::test]
-async fn a_client_s_budget_counts_every_job_of_a_request() {
-    let mut pool = Pool::new(1, Strategy::Priority, Limits::default())
-        .with(|_, account| account.with_prices(priced(2, None).0, Budget::default()));
-    pool.world.policy.owner_budget = priced(0, Some(7)).1;
-    let gateway = pool.gateway();
-    let four = gateway
-        .imagine(Imagine::new("{red, blue} {fox, hare}"))
-        .await
-        .unwrap_err();
-    assert_eq!(four.kind(), ErrorKind::OverBudget);
-    let three = gateway
-        .imagine(Imagine::new("a {red, blue, green} fox"))
-        .await
-        .unwrap();
-    assert_eq!(three.jobs.len(), 3);
-    assert_eq!(pool.spent(Purse::Owner(Owner::local())).await, Credits::whole(6));
-}
-
-#[tokio::test]
-async fn what_the_upstream_refuses_is_given_back_once() {
-    let pool = Pool::new(1, Strategy::Priority, slots(1))
-        .with(|_, account| account.with_prices(priced(2, None).0, Budget::default()));
-    pool.clients[0].script_submits([
-        refused(FailureKind::Moderated),
-        SubmitOutcome::Fail(Trouble::passing()),
-        SubmitOutcome::Accept,
-    ]);
-    let ids = pool.accept(2).await;
-    let engine = pool.start();
-    for id in &ids {
-        pool.world.live_until_over(*id).await;
-    }
-    drop(engine);
-    let costs: Vec<_> = [
-        pool.world.job(ids[0]).await.cost,
-        pool.world.job(ids[1]).await.cost,
-    ]
-    .into();
-    assert_eq!(costs.iter().copied().sum::<Credits>(), Credits::whole(2));
-    assert_eq!(pool.spent(of_account(0)).await, Credits::whole(2));
-}
-
-#[tokio::test]
-async fn no_more_jobs_are_started_in_a_minute_than_an_account_may() {
-    let limits = Limits {
-        per_minute: Some(5),
-        ..Limits::default()
-    };
-    let pool = Pool::new(1, Strategy::Priority, limits);
-    let ids = pool.accept(12).await;
-    let began = pool.world.clock.now();
-    let engine = pool.start();
-    let mut seen = Vec::new();
-    pool.world
-        .live_until("the end of all jobs", async || {
-            let submits = pool.clients[0].submits().len();
-            let now = pool.world.clock.now().saturating_since(began);
-            if seen.last().is_none_or(|(_, last)| *last < submits) {
-                seen.push((now, submits));
-            }
-            pool.world.jobs.counts().await.unwrap().completed == 12
-        })
-        .await;
-    drop(engine);
-    assert_eq!((pool.paid(), ids.len()), (vec![12], 12));
-    for (at, submits) in seen {
-        let minutes = usize::try_from(at.as_secs() / 60).unwrap();
-        assert!(submits <= 5 * (minutes + 1), "{submits} after {at:?}");
-    }
-}
-
-#[tokio::test]
-async fn an_account_out_of_fast_credit_draws_in_relax_mode_where_it_may() {
-    let fast = || {
-        SubmitOutcome::Fail(Trouble::refused(Failure::new(
-            FailureKind::QuotaExhausted,
-            "no fast",
-        )))
-    };
-    for falls_back in [true, false] {
-        let modes = Modes::new(vec![Speed::Fast, Speed::Relax], falls_back);
-        let pool =
-            Pool::new(1, Strategy::Priority, slots(1)).with(|_, account| account.with_modes(modes.clone()));
-        pool.clients[0].script_submits([fast()]);
-        let ids = pool.accept(2).await;
-        let engine = pool.start();
-        let job = pool.world.live_until_over(ids[0]).await;
-        let next = pool.world.live_until_over(ids[1]).await;
-        drop(engine);
-        let prompts: Vec<_> = pool.clients[0]
-            .submits()
-            .iter()
-            .map(|sent| sent.request.prompt.ends_with("--relax"))
-            .collect();
-        if falls_back {
-            assert_eq!(
-                (job.status(), next.status()),
-                (Status::Completed, Status::Completed)
-            );
-            assert_eq!(prompts, [false, true, true]);
-        } else {
-            assert_eq!(job.status(), Status::Failed);
-            assert_eq!(prompts, [false, false]);
-        }
-    }
-}
-
-#[tokio::test]
-async fn a_speed_is_drawn_by_an_account_that_has_it() {
-    let pool = Pool::new(2, Strategy::Priority, Limits::default()).with(|number, account| {
-        let speeds = if number == 0 {
-            vec![Speed::Relax]
-        } else {
-            vec![Speed::Fast, Speed::Relax]
-        };
-        account.with_modes(Modes::new(speeds, false))
-    });
-    let gateway = pool.gateway();
-    let fast = gateway.imagine(Imagine::new("a fox --fast")).await.unwrap();
-    assert_eq!(fast.jobs[0].account, AccountName::new("account-1"));
-    let turbo = gateway.imagine(Imagine::new("a fox --turbo")).await.unwrap_err();
-    assert_eq!(turbo.kind(), ErrorKind::Rejected);
-    assert!(turbo.to_string().contains("no turbo mode"), "{turbo}");
 }
 
 #[tokio::test]

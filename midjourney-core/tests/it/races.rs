@@ -412,6 +412,26 @@ async fn who_will_not_wait_for_the_end_stops_the_engine_at_once() {
 }
 
 #[tokio::test]
+async fn an_engine_that_stops_sends_nothing_whose_picture_was_still_on_its_way() {
+    let world = World::new(FakeClient::new().with_capabilities(takes_bytes()));
+    let id = accepted_with_a_picture(&world).await;
+    let client = Gated::new(Arc::clone(&world.client), Call::Fetch);
+    let jobs = Arc::clone(&world.jobs);
+    let engine = start(&world, jobs, Arc::clone(&client), EngineConfig::default());
+    world.live_until("the fetch", async || client.is_reached()).await;
+    let stopping = tokio::spawn(engine.shutdown(Duration::from_secs(60)));
+    settle().await;
+    client.open();
+    assert!(stopping.await.unwrap(), "its worker is done");
+    assert_eq!(world.job(id).await.status(), Status::Pending);
+    assert_eq!(world.client.submits().len(), 0);
+    // At once, not when a lease runs out.
+    let engine = world.start();
+    assert_eq!(world.live_until_over(id).await.status(), Status::Completed);
+    drop(engine);
+}
+
+#[tokio::test]
 async fn an_engine_without_workers_or_leases_works_all_the_same() {
     let world = World::new(FakeClient::new());
     let id = world.accepted().await;
