@@ -23,8 +23,11 @@ mod pictures;
 mod plan;
 mod reasons;
 mod submitted;
+mod tasks;
 mod texts;
 mod wire;
+
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use url::Url;
@@ -32,6 +35,7 @@ use url::Url;
 pub use self::dialect::Dialect;
 use self::{
     dialect::Line,
+    tasks::{Looks, Marked},
     wire::{Submitted, Task},
 };
 #[cfg(feature = "testing")]
@@ -56,6 +60,7 @@ const MAX_CALLBACK: usize = 1024 * 1024;
 pub struct MidjourneyProxy {
     caller: Caller,
     line: Line,
+    looks: Arc<Looks>,
 }
 
 impl MidjourneyProxy {
@@ -65,6 +70,7 @@ impl MidjourneyProxy {
         Self {
             caller: Caller::new(options),
             line: Line::default(),
+            looks: Arc::default(),
         }
     }
 
@@ -113,6 +119,24 @@ impl MidjourneyProxy {
         let key = self.key(dialect).await?;
         let request = authorised(dialect, request, key.as_ref());
         Ok((self.caller.ask(request).await?, key))
+    }
+
+    /// What all tasks are marked with; `None` where the list cannot be read.
+    async fn tasks(&self) -> Result<Option<Marked>, ClientError> {
+        let list = OutboundRequest::get(self.url(&["task", "list"]));
+        let (answer, key) = match self.ask(list).await {
+            Err(error) if error.failure.kind == FailureKind::BadAnswer => return Ok(None),
+            other => other?,
+        };
+        match answer.status {
+            200..=299 => Ok(Some(Marked::read(&answer.body))),
+            401 | 403 | 429 | 500..=599 => Err(trouble(
+                FailureKind::Transient,
+                "the upstream does not list its tasks at the moment",
+                &self.caller.reply(&answer, &secrets(key.as_ref(), None)),
+            )),
+            _ => Ok(None),
+        }
     }
 
     /// Posts to a submit route, once, and gives the answer with the key.
@@ -234,32 +258,8 @@ impl MidjourneyClient for MidjourneyProxy {
     }
 
     async fn reconcile(&self, submission: &Submission) -> Result<Reconciliation, ClientError> {
-        let (answer, key) = match self.ask(OutboundRequest::get(self.url(&["task", "list"]))).await {
-            Err(ClientError {
-                failure:
-                    Failure {
-                        kind: FailureKind::BadAnswer,
-                        ..
-                    },
-                ..
-            }) => return Ok(Reconciliation::Unknown),
-            other => other?,
-        };
-        let secrets = secrets(key.as_ref(), Some(submission));
-        let reply = self.caller.reply(&answer, &secrets);
-        match answer.status {
-            200..=299 => {}
-            401 | 403 | 429 | 500..=599 => {
-                return Err(trouble(
-                    FailureKind::Transient,
-                    "the upstream does not list its tasks at the moment",
-                    &reply,
-                ));
-            }
-            _ => return Ok(Reconciliation::Unknown),
-        }
-        let found = wire::find_marked(&answer.body, submission.nonce.as_str());
-        let found = found.and_then(|id| task_id(&id));
+        let listed = self.looks.share(self.tasks()).await?;
+        let found = listed.and_then(|listed| task_id(listed.find(&submission.nonce)?));
         // Never `Absent`: a list may be cut, cached, or lack a task that is still being taken in.
         Ok(found.map_or(Reconciliation::Unknown, Reconciliation::Found))
     }

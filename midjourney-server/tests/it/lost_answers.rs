@@ -85,10 +85,10 @@ fn paid_once(simulation: &Simulation, lost: usize) {
     assert_eq!((account.paid.len(), prompts.len()), (2 * lost, 2 * lost));
 }
 
-/// U4 where the upstream can be asked what it has: each question brings the list of all its tasks.
+/// U4 where the upstream can be asked what it has: each look brings the list of all its tasks.
 #[tokio::test(flavor = "multi_thread")]
 async fn lost_answers_are_all_found_again_where_the_upstream_can_be_asked() {
-    const LOST: usize = 150;
+    const LOST: usize = 500;
     let (jobs, simulation) = lose(Dialect::MidjourneyProxyTrueAi, LOST, is_over).await;
     paid_once(&simulation, LOST);
     assert!(jobs.iter().all(|job| job.status() == Status::Completed));

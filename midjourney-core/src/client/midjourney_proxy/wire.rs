@@ -1,11 +1,8 @@
 //! The JSON of the wire, read leniently: the lines of this family disagree about types.
 
-use std::{borrow::Cow, fmt};
+use std::borrow::Cow;
 
-use serde::{
-    Deserialize, Serialize,
-    de::{Deserializer as _, SeqAccess, Visitor},
-};
+use serde::{Deserialize, Serialize};
 
 use crate::client::http::{List, Loose, Text};
 
@@ -201,46 +198,4 @@ pub(super) struct Link {
 pub(super) struct Button {
     pub(super) custom_id: Text,
     pub(super) label: Text,
-}
-
-/// A task in a list, as far as looking for a mark needs it.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-pub(super) struct Listed {
-    pub(super) id: Text,
-    pub(super) state: Text,
-}
-
-/// The id of the first task in a list whose `state` is `mark`. Keeps one task at a time: lists are long.
-pub(super) fn find_marked(list: &[u8], mark: &str) -> Option<String> {
-    let mut deserializer = serde_json::Deserializer::from_slice(list);
-    // A list cut short may still have named the task before the cut.
-    let mut found = None;
-    let _whole = deserializer.deserialize_seq(MarkVisitor {
-        mark,
-        found: &mut found,
-    });
-    found
-}
-
-struct MarkVisitor<'a> {
-    mark: &'a str,
-    found: &'a mut Option<String>,
-}
-
-impl<'de> Visitor<'de> for MarkVisitor<'_> {
-    type Value = ();
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a list of tasks")
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
-        while let Some(Loose(task)) = seq.next_element::<Loose<Listed>>()? {
-            if self.found.is_none() && task.state.as_str() == self.mark {
-                *self.found = Some(task.id.as_str().to_owned());
-            }
-        }
-        Ok(())
-    }
 }
