@@ -9,11 +9,13 @@
 //! - `effects` are the calls to the upstream.
 //! - `pictures` gets the pictures of a request ready for its upstream.
 //! - `download` brings finished pictures home.
+//! - `guard` turns a call that panics into one that failed.
 //! - `lease` keeps a worker's lease alive while it works.
 
 mod dispatch;
 mod download;
 mod effects;
+mod guard;
 mod lease;
 mod perform;
 mod pictures;

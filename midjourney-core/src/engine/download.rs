@@ -5,7 +5,7 @@ use std::sync::Arc;
 use futures_util::future::try_join_all;
 use tracing::warn;
 
-use super::Parts;
+use super::{Parts, guard};
 use crate::{
     client::MidjourneyClient,
     error::Chain,
@@ -33,7 +33,7 @@ async fn one(
     job: &Job,
     remote: &RemoteImage,
 ) -> Result<Image, Input> {
-    let body = client.fetch(remote).await.map_err(|error| {
+    let body = guard::answer(client.fetch(remote)).await.map_err(|error| {
         warn!(error = %Chain(&error), index = remote.index, "a picture could not be fetched");
         Input::StoreFailed {
             failure: error.failure,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tracing::{info, warn};
 
 use super::{
-    Parts,
+    Parts, guard,
     pictures::{self, Unready},
 };
 use crate::{
@@ -79,7 +79,7 @@ pub(super) async fn submit(
     job: &Job,
     submission: &Submission,
 ) -> Input {
-    let answer = client.submit(submission).await;
+    let answer = guard::answer(client.submit(submission)).await;
     if let Err(error) = &answer
         && error.failure.kind == FailureKind::QuotaExhausted
         && error.applied == Applied::No
@@ -134,7 +134,7 @@ pub(super) async fn reconcile(
     // Its marks alone: pictures may be gone by now, and their absence must not hide what was paid.
     let callback = parts.callback.as_ref().map(|callback| callback.url_for(job.id));
     let submission = Submission::new(job.id, nonce.clone(), job.request.clone()).with_callback(callback);
-    let answer = client.reconcile(&submission).await;
+    let answer = guard::answer(client.reconcile(&submission)).await;
     note(parts, job, Signal::Told, &answer);
     match answer {
         Ok(Reconciliation::Found(upstream)) => Input::Accepted { upstream },
@@ -154,7 +154,7 @@ pub(super) async fn poll(
     job: &Job,
     upstream: &UpstreamId,
 ) -> Input {
-    let answer = client.status(upstream).await;
+    let answer = guard::answer(client.status(upstream)).await;
     note(parts, job, Signal::Told, &answer);
     match answer {
         Ok(status) => {
@@ -186,7 +186,7 @@ pub(super) async fn confirm(
     upstream: &UpstreamId,
     submission: &Submission,
 ) -> Input {
-    let answer = client.confirm(upstream, submission).await;
+    let answer = guard::answer(client.confirm(upstream, submission)).await;
     note(parts, job, Signal::Answered, &answer);
     match answer {
         Ok(()) => Input::Confirmed,
@@ -205,7 +205,7 @@ pub(super) async fn confirm(
 
 /// Asks for new links, the old ones having `died`.
 pub(super) async fn renew(client: &Arc<dyn MidjourneyClient>, upstream: &UpstreamId, died: Failure) -> Input {
-    match client.status(upstream).await {
+    match guard::answer(client.status(upstream)).await {
         Ok(RemoteStatus::Succeeded(result)) if !result.is_empty() => Input::Renewed(result),
         Ok(_) => Input::StoreFailed {
             failure: died,
@@ -237,7 +237,7 @@ pub(super) async fn cancel(
             retry: false,
         };
     }
-    let answer = client.cancel(upstream).await;
+    let answer = guard::answer(client.cancel(upstream)).await;
     note(parts, job, Signal::Told, &answer);
     match answer {
         Ok(true) => Input::CancelDone,

@@ -14,7 +14,7 @@ use futures_util::{
     future::{OptionFuture, try_join, try_join_all},
 };
 
-use super::Parts;
+use super::{Parts, guard};
 use crate::{
     client::{InputPicture, MidjourneyClient},
     error::BoxError,
@@ -79,10 +79,12 @@ async fn one(
     match picture {
         InputImage::Url(url) if form == PictureForm::Bytes => {
             let remote = RemoteImage::new(url, ImageKind::Single, 1);
-            let body = client.fetch(&remote).await.map_err(|error| Unready {
-                failure: error.failure,
-                retry: error.retry,
-            })?;
+            let body = guard::answer(client.fetch(&remote))
+                .await
+                .map_err(|error| Unready {
+                    failure: error.failure,
+                    retry: error.retry,
+                })?;
             let (bytes, media_type) = whole(body, room).await.map_err(|fault| match fault {
                 Fault::NoPicture => Unready {
                     failure: Failure::new(

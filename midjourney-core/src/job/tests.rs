@@ -471,7 +471,15 @@ fn any_input() -> impl Strategy<Value = Input> {
             failure,
             after: Some(Duration::MAX)
         }),
+        (0_u64..100_000).prop_map(|seconds| Input::Deferred {
+            until: at(seconds).now
+        }),
+        Just(Input::Confirm),
+        Just(Input::Confirmed),
+        (fault(), any::<bool>()).prop_map(|(failure, retry)| Input::ConfirmFailed { failure, retry }),
+        fault().prop_map(Input::ConfirmLost),
         Just(Input::Stored),
+        Just(Input::Renewed(result())),
         (fault(), any::<bool>()).prop_map(|(failure, retry)| Input::StoreFailed { failure, retry }),
         Just(Input::CancelRequested),
         Just(Input::CancelDone),
@@ -487,7 +495,7 @@ fn any_input() -> impl Strategy<Value = Input> {
 
 proptest! {
     /// Whatever happens in whatever order: what is over stays over, what is not has a next look, progress of a task
-    /// never falls, and each mark leads to one submit.
+    /// never falls, each mark leads to one submit, and a window of it is answered again only where that surely failed.
     #[test]
     fn no_order_of_events_breaks_a_job(inputs in proptest::collection::vec((any_input(), 0_u64..4_000), 1..60)) {
         let policy = Policy::default();
@@ -498,8 +506,12 @@ proptest! {
             seconds += wait;
             let before = life.clone();
             let decided = matches!(input, Input::Absent | Input::NotAccepted { .. } | Input::Resolve(Resolution::Resubmit));
+            let unanswered = matches!(input, Input::ConfirmFailed { retry: true, .. });
             let Ok(next) = step(&life, input, &policy, at(seconds)) else { continue };
             life = next.life;
+            if before.state.is_confirmed() && matches!(life.state, JobState::Submitted { .. }) {
+                prop_assert!(life.state.is_confirmed() || unanswered, "its window would be answered twice");
+            }
             if before.state.status().is_final() {
                 prop_assert_eq!(&life, &before);
                 prop_assert_eq!(next.event, None);

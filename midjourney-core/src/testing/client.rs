@@ -105,6 +105,8 @@ pub enum SubmitOutcome {
     HangBefore,
     /// Accepted; the call never returns.
     HangAfter,
+    /// Accepted; the client panics over the answer.
+    PanicAfter,
 }
 
 /// What one fetch of a picture comes to.
@@ -377,6 +379,12 @@ impl MidjourneyClient for FakeClient {
                 }
                 SubmitOutcome::HangBefore => (Err(lost()), true),
                 SubmitOutcome::HangAfter => (Ok(state.accept(submission)), true),
+                #[expect(clippy::panic, reason = "as scripted")]
+                SubmitOutcome::PanicAfter => {
+                    state.accept(submission);
+                    drop(state);
+                    panic!("as scripted")
+                }
             }
         };
         if hangs {

@@ -184,6 +184,22 @@ async fn a_clock_that_was_wrong_for_a_while_holds_up_no_job() {
     assert!(lived < world.policy.silence_limit, "{lived:?}");
 }
 
+/// It is the embedder's own; a fault in it costs no money and takes no worker along.
+#[tokio::test]
+async fn a_client_that_panics_over_an_answer_has_lost_it() {
+    let world = World::new(FakeClient::new());
+    world.client.script_submits([SubmitOutcome::PanicAfter]);
+    let id = world.accepted().await;
+    let engine = world.start();
+    let job = world.live_until_over(id).await;
+    drop(engine);
+    assert_eq!((world.client.paid(), world.client.submits().len()), (1, 1));
+    assert_eq!(
+        job.life.failure().map(|failure| (failure.kind, failure.spent)),
+        Some((FailureKind::SubmitUnknown, Spent::Maybe))
+    );
+}
+
 fn with_windows() -> FakeClient {
     let mut can = midjourney_core::job::Capabilities::default();
     can.windows = true;
