@@ -8,11 +8,12 @@
 
 use std::{fmt, iter::Sum, str::FromStr, time::Duration};
 
-use serde::{Serialize, Serializer};
+use serde::{Serialize, Serializer, ser::Error as _};
 
 use crate::clock::Timestamp;
 
-/// An amount in the operator's own unit (credits, points, cents), kept in thousandths. Written as a decimal number.
+/// An amount in the operator's own unit (credits, points, cents), kept in thousandths. Written as a decimal number, in
+/// JSON too: it ends at [`Credits::MAX`], so that every reader of JSON reads the very amount.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Credits(u64);
 
@@ -20,14 +21,21 @@ impl Credits {
     /// Nothing.
     pub const ZERO: Self = Self(0);
 
+    /// The most there is, just short of 10^12: fifteen digits are what a double holds of any decimal number.
+    pub const MAX: Self = Self(999_999_999_999_999);
+
     /// This many whole credits.
     pub fn whole(number: u32) -> Self {
         Self(u64::from(number) * 1_000)
     }
 
-    /// This many thousandths.
+    /// This many thousandths, [`MAX`](Credits::MAX) at most.
     pub const fn from_thousandths(number: u64) -> Self {
-        Self(number)
+        if number > Self::MAX.0 {
+            Self::MAX
+        } else {
+            Self(number)
+        }
     }
 
     /// How many thousandths.
@@ -37,7 +45,7 @@ impl Credits {
 
     /// Both together.
     pub const fn saturating_add(self, other: Self) -> Self {
-        Self(self.0.saturating_add(other.0))
+        Self::from_thousandths(self.0.saturating_add(other.0))
     }
 
     /// What is left without `other`; nothing where that is more.
@@ -65,7 +73,7 @@ impl fmt::Display for Credits {
 
 /// The text is no amount.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("expected a number such as 8 or 0.25, with three decimals at most")]
+#[error("expected a number such as 8 or 0.25, below 10^12 and with three decimals at most")]
 pub struct ParseCreditsError;
 
 impl FromStr for Credits {
@@ -80,6 +88,9 @@ impl FromStr for Credits {
         let thousandths = format!("{whole}{rest:0<3}")
             .parse()
             .map_err(|_| ParseCreditsError)?;
+        if thousandths > Self::MAX.0 {
+            return Err(ParseCreditsError);
+        }
         Ok(Self(thousandths))
     }
 }
@@ -89,9 +100,9 @@ impl Serialize for Credits {
         if self.0.is_multiple_of(1_000) {
             return serializer.serialize_u64(self.0 / 1_000);
         }
-        // Exact as decimals far beyond what anybody has.
-        let thousandths = u32::try_from(self.0).map_or(f64::MAX, f64::from);
-        serializer.serialize_f64(thousandths / 1_000.0)
+        // The nearest double, whose shortest form is the decimal again.
+        let number = self.to_string().parse().map_err(S::Error::custom)?;
+        serializer.serialize_f64(number)
     }
 }
 
@@ -241,6 +252,10 @@ mod tests {
             ("0.25", 250, "0.25"),
             ("1.500", 1_500, "1.5"),
             ("0.001", 1, "0.001"),
+            ("4294967.5", 4_294_967_500, "4294967.5"),
+            ("1000000000", 1_000_000_000_000, "1000000000"),
+            ("98765432109.877", 98_765_432_109_877, "98765432109.877"),
+            ("999999999999.999", 999_999_999_999_999, "999999999999.999"),
         ] {
             assert_eq!(credits(text), Credits::from_thousandths(thousandths));
             assert_eq!(credits(text).to_string(), shown);
@@ -255,10 +270,17 @@ mod tests {
             "1.0001",
             "1e3",
             "many",
+            "1000000000000",
             "99999999999999999999",
         ] {
             assert_eq!(wrong.parse::<Credits>(), Err(ParseCreditsError), "{wrong}");
         }
+    }
+
+    #[test]
+    fn amounts_end_where_numbers_of_json_end_to_be_exact() {
+        assert_eq!(Credits::MAX.saturating_add(credits("0.001")), Credits::MAX);
+        assert_eq!(Credits::from_thousandths(u64::MAX), Credits::MAX);
     }
 
     #[test]
