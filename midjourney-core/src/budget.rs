@@ -4,9 +4,11 @@
 //! account its [`Prices`] in whatever unit suits, and every job is charged with its estimate when it is accepted: to the
 //! purse of its account and to that of its owner, in the transaction that makes it. A purse may have a [`Budget`]; a
 //! request that would exceed it is refused before anything is spent. What ends without having cost anything is given back
-//! in the transaction that ends it.
+//! in the transaction that ends it, to the day that it was charged to. A job that goes to another account takes its charge
+//! along, at that account's price and of that day; one that is submitted again, though it may have been paid, is charged
+//! again.
 
-use std::{fmt, iter::Sum, str::FromStr, time::Duration};
+use std::{fmt, iter::Sum, ops::Range, str::FromStr, time::Duration};
 
 use serde::{Serialize, Serializer, ser::Error as _};
 
@@ -139,16 +141,21 @@ pub struct Budget {
 }
 
 impl Budget {
-    /// The limit that `more` would exceed on top of what was spent.
-    pub fn exceeded(&self, spent: Spending, more: Credits) -> Option<Period> {
-        let over = |limit: Option<Credits>, spent: Credits| {
-            limit.is_some_and(|limit| spent.saturating_add(more) > limit)
-        };
-        if over(self.day, spent.day) {
-            Some(Period::Day)
-        } else {
-            over(self.month, spent.month).then_some(Period::Month)
+    /// The limit for `period`.
+    pub const fn of(self, period: Period) -> Option<Credits> {
+        match period {
+            Period::Day => self.day,
+            Period::Month => self.month,
         }
+    }
+
+    /// The limit that `more` would exceed on top of what was spent. Nothing more exceeds no limit.
+    pub fn exceeded(self, spent: Spending, more: Spending) -> Option<Period> {
+        [Period::Day, Period::Month].into_iter().find(|period| {
+            let (spent, more) = (spent.of(*period), more.of(*period));
+            let over = |limit| spent.saturating_add(more) > limit;
+            more > Credits::ZERO && self.of(*period).is_some_and(over)
+        })
     }
 }
 
@@ -162,7 +169,7 @@ pub struct Budgets {
     pub owner: Budget,
 }
 
-/// What was spent from a purse, less what was given back.
+/// What was spent from a purse, or is to be, less what was given back.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[expect(clippy::exhaustive_structs, reason = "the two periods of a budget")]
 pub struct Spending {
@@ -170,6 +177,16 @@ pub struct Spending {
     pub day: Credits,
     /// In the present month.
     pub month: Credits,
+}
+
+impl Spending {
+    /// The amount that counts for `period`.
+    pub const fn of(self, period: Period) -> Credits {
+        match period {
+            Period::Day => self.day,
+            Period::Month => self.month,
+        }
+    }
 }
 
 /// What a budget is for.
@@ -225,8 +242,12 @@ impl Day {
         Self(self.0.saturating_add(1))
     }
 
-    /// The first day of its month.
-    pub fn first_of_month(self) -> Self {
+    /// The days of its month.
+    pub fn month(self) -> Range<Self> {
+        self.first_of_month()..self.first_of_next_month()
+    }
+
+    fn first_of_month(self) -> Self {
         let (_, _, day) = self.start().utc_date();
         Self(self.0.saturating_sub(i64::from(day) - 1))
     }
@@ -287,7 +308,10 @@ mod tests {
     fn months_are_those_of_the_calendar() {
         let at = |text: &str| text.parse::<Timestamp>().unwrap();
         let day = Day::of(at("2028-02-29T23:59:59Z"));
-        assert_eq!(day.first_of_month(), Day::of(at("2028-02-01T00:00:00Z")));
+        assert_eq!(
+            day.month(),
+            Day::of(at("2028-02-01T00:00:00Z"))..Day::of(at("2028-03-01T00:00:00Z"))
+        );
         assert_eq!(
             Period::Month.rest(at("2028-02-29T12:00:00Z")),
             Duration::from_secs(12 * 3_600)

@@ -26,10 +26,11 @@ use tokio::{sync::watch, task::JoinHandle};
 
 use crate::{
     accounts::Accounts,
+    budget::Budgets,
     clock::{Clock, Entropy},
     id::WorkerId,
     image::ImageStore,
-    job::{JobStore, Policy},
+    job::{AccountName, JobStore, Policy},
     link::PublicLinks,
     webhook::CallbackRegistration,
 };
@@ -57,6 +58,17 @@ pub struct Parts {
     pub callback: Option<CallbackRegistration>,
     /// How others reach our files, if they can.
     pub links: Option<PublicLinks>,
+}
+
+impl Parts {
+    /// What may be spent on an owner's jobs on `account`.
+    pub(crate) fn budgets(&self, account: &AccountName) -> Budgets {
+        let account = self.accounts.get(account);
+        Budgets {
+            account: account.map(|account| account.budget).unwrap_or_default(),
+            owner: self.policy.owner_budget,
+        }
+    }
 }
 
 /// How an engine works.

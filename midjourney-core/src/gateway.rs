@@ -193,7 +193,10 @@ impl Gateway {
 
     /// Settles a job whose submit was lost.
     ///
-    /// **Errors:** [`ErrorKind::NotFound`]; [`ErrorKind::Conflict`] where it is not in that state.
+    /// Submitting it again is charged again, and what it was charged with before stays charged.
+    ///
+    /// **Errors:** [`ErrorKind::NotFound`]; [`ErrorKind::Conflict`] where it is not in that state;
+    /// [`ErrorKind::OverBudget`] where a budget does not allow to submit it again.
     pub async fn resolve(&self, id: JobId, resolution: Resolution) -> Result<Job, Error> {
         self.change(id, &Input::Resolve(resolution)).await
     }
@@ -210,13 +213,10 @@ impl Gateway {
             if next.life == job.life {
                 return Ok(job);
             }
-            match self
-                .parts
-                .jobs
-                .commit(Commit::new(&job, next.life, next.event, at.now))
-                .await
-            {
+            let commit = Commit::step(&job, next, at.now).within(self.parts.budgets(&job.account));
+            match self.parts.jobs.commit(commit).await {
                 Err(StoreError::Stale(_)) => {}
+                Err(StoreError::Overdrawn(overdrawn)) => return Err(self.over_budget(&overdrawn)),
                 other => return Ok(other?),
             }
         }

@@ -8,9 +8,11 @@
 //! - [`policy`]: the limits and waits the two decide by.
 //! - [`event`]: what watchers are told.
 //! - [`purse`]: who pays for a job.
+//! - [`commit`]: one change of one job.
 //! - [`store`]: the [`JobStore`] trait and what passes through it.
 
 pub mod action;
+pub mod commit;
 pub mod event;
 pub mod failure;
 pub mod machine;
@@ -23,11 +25,12 @@ pub mod state;
 pub mod store;
 
 pub use action::{Action, Direction, Motion, Need, Needs, Shape, Strength, UpscaleMode, Zoom};
+pub use commit::{Commit, LeaseEnd, Transfer};
 pub use event::{Event, EventKind, Position};
 pub use failure::{Failure, FailureKind, Spent};
 pub use machine::{Input, InvalidTransition, Moment, Resolution, Transition, step};
 pub use policy::{Backoff, Policy};
-pub use purse::{Overdrawn, Purse};
+pub use purse::{Billing, Charge, Entry, Overdrawn, Purse};
 pub use recovery::{Resume, resume};
 pub use remote::{
     Capabilities, Nonce, PictureForm, RemoteAction, RemoteImage, RemoteResult, RemoteStatus, UpstreamId,
@@ -37,8 +40,8 @@ pub use request::{
 };
 pub use state::{JobState, Life, Phase, Stage, Status, UnknownStatus};
 pub use store::{
-    Changes, Claim, Claimed, Commit, Counts, ImageQuery, Insertion, Job, JobQuery, JobStore, JobStoreExt,
-    LONGEST_WAIT, Lease, LeaseEnd, Live, NewJob, NewJobs, Share, StoreError, Transfer, is_due, wakes_at,
+    Changes, Claim, Claimed, Counts, ImageQuery, Insertion, Job, JobQuery, JobStore, JobStoreExt,
+    LONGEST_WAIT, Lease, Live, NewJob, NewJobs, Share, StoreError, is_due, wakes_at,
 };
 
 #[cfg(test)]

@@ -14,7 +14,7 @@ use crate::{
     image::Image,
     job::{
         Claimed, Commit, Failure, FailureKind, Input, Job, JobState, Lease, LeaseEnd, Life, Moment, Nonce,
-        Phase, Resume, Status, StoreError, Transfer, Transition, UpstreamId, resume, step,
+        Phase, Resume, Status, StoreError, Transfer, UpstreamId, resume, step,
     },
 };
 
@@ -104,10 +104,10 @@ impl Worker {
             let transfer = Transfer {
                 account: other.name.clone(),
                 cost: other.cost(&self.job.request),
-                budget: other.budget,
             };
             let commit = Commit::new(&self.job, self.job.life.clone(), None, now)
                 .under(self.lease, LeaseEnd::Release)
+                .within(parts.budgets(&other.name))
                 .moving_to(transfer);
             match parts.jobs.commit(commit).await {
                 Ok(job) => {
@@ -374,9 +374,8 @@ impl Worker {
         let mark = self.nonce();
         loop {
             let at = self.moment();
-            let Transition { life, event } = match step(&self.job.life, input.clone(), &self.parts.policy, at)
-            {
-                Ok(transition) => transition,
+            let next = match step(&self.job.life, input.clone(), &self.parts.policy, at) {
+                Ok(next) => next,
                 Err(invalid) => {
                     // Somebody changed the job while the effect was under way, or an ambiguous commit did succeed.
                     debug!(%invalid, "the step no longer applies");
@@ -388,9 +387,10 @@ impl Worker {
                 }
             };
             // Due at once means: go on under the same lease. Else others may take it up when it is due.
+            let life = next.life.clone();
             let go_on = life.due.is_some_and(|due| due <= at.now) && !self.must_stop(&life.state);
             let end = if go_on { LeaseEnd::Keep } else { LeaseEnd::Release };
-            let commit = Commit::new(&self.job, life.clone(), event, at.now)
+            let commit = Commit::step(&self.job, next, at.now)
                 .under(self.lease, end)
                 .within_slots(self.slots())
                 .with_images(images.clone());
@@ -466,10 +466,7 @@ impl Worker {
                     let Ok(next) = step(&job.life, accepted, &self.parts.policy, at) else {
                         return;
                     };
-                    match jobs
-                        .commit(Commit::new(&job, next.life, next.event, at.now))
-                        .await
-                    {
+                    match jobs.commit(Commit::step(&job, next, at.now)).await {
                         Ok(_) => return,
                         Err(error) => warn!(error = %Chain(&error), %upstream, "not committed yet"),
                     }

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use super::Gateway;
 use crate::{
     accounts::Account,
-    budget::{Budgets, Credits},
+    budget::Credits,
     client::{MidjourneyClient, ParentTask},
     error::{Error, ErrorKind},
     id::{BatchId, JobId},
@@ -376,10 +376,7 @@ impl Gateway {
         NewJobs::new(intake.owner.clone(), account.clone(), jobs, now)
             .in_batch(batch)
             .with_key(intake.key.clone())
-            .within(Budgets {
-                account: terms.map(|account| account.budget).unwrap_or_default(),
-                owner: self.parts.policy.owner_budget,
-            })
+            .within(self.parts.budgets(account))
     }
 
     fn accepted(&self, insertion: Insertion) -> Result<Accepted, Error> {
@@ -402,7 +399,7 @@ impl Gateway {
         })
     }
 
-    fn over_budget(&self, overdrawn: &Overdrawn) -> Error {
+    pub(super) fn over_budget(&self, overdrawn: &Overdrawn) -> Error {
         let whose = match &overdrawn.purse {
             Purse::Account(account) => format!("the account {account}"),
             Purse::Owner(_) => "this API client".to_owned(),

@@ -23,6 +23,7 @@ use super::{
     event::EventKind,
     failure::{Failure, FailureKind, Spent},
     policy::Policy,
+    purse::Billing,
     remote::{Nonce, RemoteResult, RemoteStatus, UpstreamId},
     state::{JobState, Life, Phase, Stage},
 };
@@ -155,6 +156,8 @@ pub struct Transition {
     pub life: Life,
     /// What watchers are told; `None` where only the next look moved.
     pub event: Option<EventKind>,
+    /// What becomes of the job's last charge.
+    pub billing: Billing,
 }
 
 /// The input makes no sense in the job's present state.
@@ -321,6 +324,7 @@ impl Next<'_> {
         Transition {
             life,
             event: Some(event),
+            billing: Billing::Keep,
         }
     }
 
@@ -330,13 +334,18 @@ impl Next<'_> {
         life.due = Some(self.at.now.saturating_add(wait));
         life.attempts = life.attempts.saturating_add(1);
         life.trouble = trouble;
-        Transition { life, event: None }
+        Transition {
+            life,
+            event: None,
+            billing: Billing::Keep,
+        }
     }
 
     fn unchanged(&self) -> Transition {
         Transition {
             life: self.life.clone(),
             event: None,
+            billing: Billing::Keep,
         }
     }
 
@@ -344,24 +353,38 @@ impl Next<'_> {
         self.at.now.saturating_since(since) >= limit
     }
 
+    /// The end of the job. What its last submit was charged with is given back where that cost nothing, whatever an
+    /// earlier one may have cost.
+    fn over(&self, state: JobState, event: EventKind, free: bool) -> Transition {
+        let mut next = self.to(state, None, event);
+        // What the upstream had begun when it was told to stop may well be paid.
+        if free && !matches!(self.life.state, JobState::Cancelling { .. }) {
+            next.billing = Billing::GiveBack;
+        }
+        next
+    }
+
     fn failed(&self, failure: Failure) -> Transition {
+        let free = failure.spent == Spent::No;
         let failure = self.with_earlier_submits(failure);
-        self.to(JobState::Failed { failure }, None, EventKind::Failed)
+        self.over(JobState::Failed { failure }, EventKind::Failed, free)
     }
 
     fn expired(&self, failure: Failure) -> Transition {
+        let free = failure.spent == Spent::No;
         let failure = self.with_earlier_submits(failure);
-        self.to(JobState::Expired { failure }, None, EventKind::Expired)
+        self.over(JobState::Expired { failure }, EventKind::Expired, free)
     }
 
     fn cancelled(&self, failure: Option<Failure>) -> Transition {
+        let free = failure.as_ref().is_none_or(|failure| failure.spent == Spent::No);
         let earlier = || {
             let resubmitted = self.life.resubmitted?;
             let message = format!("cancelled; a submit before {resubmitted} may have been paid");
             Some(maybe_paid(&message))
         };
         let failure = failure.map_or_else(earlier, |failure| Some(self.with_earlier_submits(failure)));
-        self.to(JobState::Cancelled { failure }, None, EventKind::Cancelled)
+        self.over(JobState::Cancelled { failure }, EventKind::Cancelled, free)
     }
 
     /// That the last submit cost nothing says nothing about one whose answer was lost.
@@ -440,6 +463,7 @@ impl Next<'_> {
     fn resubmit(&self) -> Transition {
         let mut next = self.to(JobState::Queued, Some(Duration::ZERO), EventKind::Requeued);
         next.life.resubmitted = Some(self.at.now);
+        next.billing = Billing::Again;
         next
     }
 

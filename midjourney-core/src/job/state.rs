@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    failure::{Failure, Spent},
+    failure::Failure,
     remote::{Nonce, RemoteAction, RemoteResult, UpstreamId},
 };
 use crate::clock::Timestamp;
@@ -332,19 +332,6 @@ impl Life {
             cancel_requested: false,
             resubmitted: None,
             trouble: None,
-        }
-    }
-
-    /// Whether the job is over and has cost nothing.
-    pub fn was_free(&self) -> bool {
-        match &self.state {
-            JobState::Failed { failure }
-            | JobState::Expired { failure }
-            | JobState::Cancelled {
-                failure: Some(failure),
-            } => failure.spent == Spent::No,
-            JobState::Cancelled { failure: None } => true,
-            _ => false,
         }
     }
 

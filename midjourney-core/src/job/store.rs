@@ -6,10 +6,11 @@ use async_trait::async_trait;
 use tokio::sync::watch;
 
 use super::{
-    event::{Event, EventKind, Position},
-    purse::{Overdrawn, Purse},
+    commit::Commit,
+    event::{Event, Position},
+    purse::{Charge, Entry, Overdrawn, Purse},
     request::{AccountName, IdempotencyKey, JobRequest, Owner, RequestDigest},
-    state::{JobState, Life, Status},
+    state::{Life, Status},
 };
 use crate::{
     budget::{Budget, Budgets, Credits, Spending},
@@ -40,8 +41,10 @@ pub struct Job {
     pub request: JobRequest,
     /// Where it is.
     pub life: Life,
-    /// What its purses are charged with for it; nothing once that was given back.
+    /// What its purses are charged with for it, in all; what was given back does not count.
     pub cost: Credits,
+    /// The last of its charges: the one that goes along to another account, or is given back.
+    pub charge: Charge,
     /// When it last changed.
     pub updated: Timestamp,
 }
@@ -59,6 +62,7 @@ impl Job {
         request: JobRequest,
         life: Life,
         cost: Credits,
+        charge: Charge,
         updated: Timestamp,
     ) -> Self {
         Self {
@@ -71,6 +75,7 @@ impl Job {
             request,
             life,
             cost,
+            charge,
             updated,
         }
     }
@@ -165,6 +170,15 @@ impl NewJobs {
         self.jobs.iter().map(|job| job.cost).sum()
     }
 
+    /// What they are charged with, line by line.
+    pub fn entries(&self) -> Vec<Entry> {
+        let charge = Charge {
+            cost: self.cost(),
+            at: self.now,
+        };
+        Entry::all(&self.owner, None, Some((&self.account, charge)), self.budgets)
+    }
+
     /// The same jobs tied together as `batch`.
     pub const fn in_batch(mut self, batch: Option<BatchId>) -> Self {
         self.batch = batch;
@@ -189,6 +203,10 @@ impl NewJobs {
             request: new.request,
             life: Life::new(self.now),
             cost: new.cost,
+            charge: Charge {
+                cost: new.cost,
+                at: self.now,
+            },
             updated: self.now,
         };
         self.jobs.into_iter().map(job).collect()
@@ -397,96 +415,6 @@ impl Claimed {
     }
 }
 
-/// Whether a commit ends the lease.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[expect(clippy::exhaustive_enums, reason = "a lease is kept or it is not")]
-pub enum LeaseEnd {
-    /// The worker goes on with the job.
-    Keep,
-    /// Anybody may claim the job once it is due.
-    Release,
-}
-
-/// A job's way to another account, and what becomes of its charge: the old one is given back.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[expect(clippy::exhaustive_structs, reason = "an account, a price and a budget")]
-pub struct Transfer {
-    /// Where it goes.
-    pub account: AccountName,
-    /// What it costs there.
-    pub cost: Credits,
-    /// What that account may spend.
-    pub budget: Budget,
-}
-
-/// One change of one job: its life, its event and its images, all or nothing.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub struct Commit {
-    /// The job.
-    pub job: JobId,
-    /// The version the change was decided on.
-    pub version: u64,
-    /// The lease it was decided under; `None` for a caller who holds none, such as a request to cancel.
-    pub lease: Option<(Lease, LeaseEnd)>,
-    /// The new life.
-    pub life: Life,
-    /// What watchers are told.
-    pub event: Option<EventKind>,
-    /// How many jobs of the account may hold a slot when this one takes its own; `None` is any number.
-    pub slots: Option<u32>,
-    /// Another account that the job goes to; right only while it was never submitted.
-    pub transfer: Option<Transfer>,
-    /// The job has ended without having cost anything: what its purses were charged with is given back.
-    pub refund: bool,
-    /// Pictures that this change stored. A row with the same job, kind and index is replaced.
-    pub images: Vec<Image>,
-    /// When.
-    pub now: Timestamp,
-}
-
-impl Commit {
-    /// Takes `job` to `life`, as read at its present version.
-    pub fn new(job: &Job, life: Life, event: Option<EventKind>, now: Timestamp) -> Self {
-        Self {
-            job: job.id,
-            version: job.version,
-            lease: None,
-            refund: life.was_free() && !matches!(job.life.state, JobState::Cancelling { .. }),
-            life,
-            event,
-            slots: None,
-            transfer: None,
-            images: Vec::new(),
-            now,
-        }
-    }
-
-    /// The same change, made only while its account has one of `slots` left.
-    pub const fn within_slots(mut self, slots: Option<u32>) -> Self {
-        self.slots = slots;
-        self
-    }
-
-    /// The same change, made under a lease.
-    pub const fn under(mut self, lease: Lease, end: LeaseEnd) -> Self {
-        self.lease = Some((lease, end));
-        self
-    }
-
-    /// The same change, after which the job belongs to another account.
-    pub fn moving_to(mut self, transfer: Transfer) -> Self {
-        self.transfer = Some(transfer);
-        self
-    }
-
-    /// The same change, with pictures.
-    pub fn with_images(mut self, images: Vec<Image>) -> Self {
-        self.images = images;
-        self
-    }
-}
-
 /// How many jobs there are of each status.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
 #[non_exhaustive]
@@ -539,7 +467,7 @@ pub enum StoreError {
     /// Other jobs hold all of the account's slots. Nothing was written.
     #[error("job {0} finds no free slot on its account")]
     NoSlot(JobId),
-    /// The account that a job was to go to may not spend that much. Nothing was written.
+    /// A purse of the job may not spend what the change would charge. Nothing was written.
     #[error("the budget of {} for this {} is used up", .0.purse, .0.period.name())]
     Overdrawn(Overdrawn),
     /// A stored row cannot be read.
@@ -666,11 +594,12 @@ pub trait JobStore: fmt::Debug + Send + Sync + 'static {
 
     /// Makes one change and returns the job after it.
     ///
-    /// **Contract:** version and sequence rise by one (the sequence only with an event). A refund gives the charge back to
-    /// the day that it was charged to.
+    /// **Contract:** version and sequence rise by one (the sequence only with an event). What [`Commit::settle`] charges
+    /// and gives back is written with the change, each entry to the day of its charge.
     ///
     /// **Errors:** [`StoreError::LeaseLost`] where the lease has been taken over, else [`StoreError::Stale`] where
-    /// the version has moved; a job that is over is always one of the two. [`StoreError::NoSlot`] where the job would
+    /// the version has moved; a job that is over is always one of the two. [`StoreError::Overdrawn`] where a budget does
+    /// not allow one of the entries. [`StoreError::NoSlot`] where the job would
     /// [hold a slot](super::JobState::holds_slot) that it did not hold before, and its account has none left.
     async fn commit(&self, commit: Commit) -> Result<Job, StoreError>;
 
@@ -697,7 +626,8 @@ pub trait JobStore: fmt::Debug + Send + Sync + 'static {
     /// A picture that a caller brought along, or `None`.
     async fn upload(&self, id: UploadId) -> Result<Option<Upload>, StoreError>;
 
-    /// What each of `purses` has spent in the day and the month of `now`, in their order.
+    /// What each of `purses` has spent in the day and the month of `now`, in their order: in these alone, not in later
+    /// ones, which a clock that was wrong may have charged.
     async fn spent(&self, purses: &[Purse], now: Timestamp) -> Result<Vec<Spending>, StoreError>;
 
     /// How many jobs there are of each status.

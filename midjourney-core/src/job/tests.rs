@@ -443,6 +443,60 @@ fn a_queued_job_expires_with_the_reason_it_could_not_run() {
     assert_eq!(expired.submits, 0);
 }
 
+/// What a job was charged with is given back where its last submit cost nothing, and charged again with a decision to
+/// submit it again, after which the charge of the submit that was lost is out of reach.
+#[test]
+fn a_charge_is_given_back_where_nothing_was_spent() {
+    let billing = |life: &Life, input| step(life, input, &Policy::default(), at(1)).unwrap().billing;
+    let ends = |spent| {
+        Input::Observed(RemoteStatus::Failed(
+            failure(FailureKind::Moderated).with_spent(spent),
+        ))
+    };
+    let lost = || Input::AnswerLost(failure(FailureKind::TimedOut));
+    let again = || Input::Resolve(Resolution::Resubmit);
+    let waiting = live([]);
+    let out = live([start()]);
+    let unknown = live([start(), lost()]);
+    let running = live([start(), accepted()]);
+    let resent = live([start(), lost(), again()]);
+    let out_again = live([start(), lost(), again(), start()]);
+    let running_again = live([start(), lost(), again(), start(), accepted()]);
+    for (life, input, expected) in [
+        (&waiting, start(), Billing::Keep),
+        (&waiting, Input::CancelRequested, Billing::GiveBack),
+        (
+            &out,
+            Input::Refused(failure(FailureKind::Moderated)),
+            Billing::GiveBack,
+        ),
+        (&unknown, Input::CancelRequested, Billing::Keep),
+        (&unknown, again(), Billing::Again),
+        (&running, ends(Spent::No), Billing::GiveBack),
+        (&running, ends(Spent::Maybe), Billing::Keep),
+        (&running, ends(Spent::Yes), Billing::Keep),
+        (&resent, Input::CancelRequested, Billing::GiveBack),
+        (
+            &out_again,
+            Input::Refused(failure(FailureKind::Moderated)),
+            Billing::GiveBack,
+        ),
+        (&out_again, lost(), Billing::Keep),
+        (&running_again, ends(Spent::No), Billing::GiveBack),
+        (&running_again, ends(Spent::Maybe), Billing::Keep),
+    ] {
+        assert_eq!(
+            billing(life, input.clone()),
+            expected,
+            "{input:?} in {:?}",
+            life.state
+        );
+    }
+    // What the upstream had begun when it was told to stop may well be paid.
+    let stopping = live([start(), accepted(), Input::CancelRequested]);
+    assert_eq!(billing(&stopping, Input::CancelDone), Billing::Keep);
+}
+
 fn any_status() -> impl Strategy<Value = RemoteStatus> {
     prop_oneof![
         Just(RemoteStatus::Waiting),

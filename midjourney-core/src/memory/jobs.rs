@@ -16,9 +16,9 @@ use crate::{
     id::{ImageId, JobId, UploadId},
     image::{Image, Upload},
     job::{
-        AccountName, Changes, Claim, Claimed, Commit, Counts, Event, EventKind, IdempotencyKey, ImageQuery,
-        Insertion, Job, JobQuery, JobStore, Lease, LeaseEnd, Live, NewJobs, Overdrawn, Owner, Position,
-        Purse, RequestDigest, Share, Status, StoreError, Transfer, is_due, wakes_at,
+        AccountName, Changes, Claim, Claimed, Commit, Counts, Entry, Event, EventKind, IdempotencyKey,
+        ImageQuery, Insertion, Job, JobQuery, JobStore, Lease, LeaseEnd, Live, NewJobs, Overdrawn, Owner,
+        Position, Purse, RequestDigest, Share, Status, StoreError, is_due, wakes_at,
     },
     page::{Cursor, Page},
 };
@@ -78,22 +78,36 @@ impl Tables {
 
     fn spent(&self, purse: &Purse, now: Timestamp) -> Spending {
         let today = Day::of(now);
-        let of = |from: Day| -> Credits {
-            let days = self.spending.get(purse).into_iter();
-            days.flat_map(|days| days.range(from..))
-                .map(|(_, spent)| *spent)
-                .sum()
+        let Some(days) = self.spending.get(purse) else {
+            return Spending::default();
         };
         Spending {
-            day: of(today),
-            month: of(today.first_of_month()),
+            day: days.get(&today).copied().unwrap_or_default(),
+            month: days.range(today.month()).map(|(_, spent)| *spent).sum(),
         }
     }
 
-    /// The amount that `purse` was charged with on the day of `created`.
-    fn charge(&mut self, purse: Purse, created: Timestamp) -> &mut Credits {
-        let days = self.spending.entry(purse).or_default();
-        days.entry(Day::of(created)).or_default()
+    /// Makes all of `entries`, or none where a budget does not allow one of them.
+    fn book(&mut self, entries: Vec<Entry>, now: Timestamp) -> Result<(), Overdrawn> {
+        let overdrawn = entries
+            .iter()
+            .find_map(|entry| entry.overdrawn(self.spent(&entry.purse, now)));
+        if let Some(overdrawn) = overdrawn {
+            return Err(overdrawn);
+        }
+        for Entry {
+            purse, charge, back, ..
+        } in entries
+        {
+            let days = self.spending.entry(purse).or_default();
+            let spent = days.entry(Day::of(charge.at)).or_default();
+            *spent = if back {
+                spent.saturating_sub(charge.cost)
+            } else {
+                spent.saturating_add(charge.cost)
+            };
+        }
+        Ok(())
     }
 
     fn earlier(
@@ -196,22 +210,8 @@ impl JobStore for MemoryJobStore {
                     source: format!("there is a job {} already", taken.id).into(),
                 });
             }
-            let cost = jobs.cost();
-            if cost > Credits::ZERO {
-                let purses = [
-                    (Purse::Account(jobs.account.clone()), jobs.budgets.account),
-                    (Purse::Owner(jobs.owner.clone()), jobs.budgets.owner),
-                ];
-                for (purse, budget) in &purses {
-                    let spent = tables.spent(purse, jobs.now);
-                    if let Some(overdrawn) = Overdrawn::check(purse, *budget, spent, cost) {
-                        return Ok(Insertion::Overdrawn(overdrawn));
-                    }
-                }
-                for (purse, _) in purses {
-                    let spent = tables.charge(purse, jobs.now);
-                    *spent = spent.saturating_add(cost);
-                }
+            if let Err(overdrawn) = tables.book(jobs.entries(), jobs.now) {
+                return Ok(Insertion::Overdrawn(overdrawn));
             }
             if let Some(key) = key {
                 let ids = jobs.jobs.iter().map(|job| job.id).collect();
@@ -339,65 +339,30 @@ impl JobStore for MemoryJobStore {
             if row.job.version != commit.version || row.job.status().is_final() {
                 return Err(StoreError::Stale(commit.job));
             }
-            let before = row.job.clone();
-            let after = if commit.refund {
-                Credits::ZERO
-            } else {
-                commit
-                    .transfer
-                    .as_ref()
-                    .map_or(before.cost, |transfer| transfer.cost)
-            };
-            if let Some(Transfer { account, budget, .. }) = &commit.transfer {
-                let purse = Purse::Account(account.clone());
-                let spent = tables.spent(&purse, commit.now);
-                if let Some(overdrawn) = Overdrawn::check(&purse, *budget, spent, after) {
-                    return Err(StoreError::Overdrawn(overdrawn));
-                }
-            }
+            let mut job = row.job.clone();
             if let Some(slots) = commit.slots
                 && commit.life.state.holds_slot()
-                && !before.life.state.holds_slot()
-                && tables.running(&before.account) >= u64::from(slots)
+                && !job.life.state.holds_slot()
+                && tables.running(&job.account) >= u64::from(slots)
             {
                 return Err(StoreError::NoSlot(commit.job));
             }
-            let home = commit
-                .transfer
-                .as_ref()
-                .map_or(&before.account, |transfer| &transfer.account);
-            let owner = Purse::Owner(before.owner.clone());
-            for (purse, cost, back) in [
-                (Purse::Account(before.account.clone()), before.cost, true),
-                (owner.clone(), before.cost, true),
-                (Purse::Account(home.clone()), after, false),
-                (owner, after, false),
-            ] {
-                let spent = tables.charge(purse, before.life.created);
-                *spent = if back {
-                    spent.saturating_sub(cost)
-                } else {
-                    spent.saturating_add(cost)
-                };
+            let entries = commit.settle(&mut job);
+            tables.book(entries, commit.now).map_err(StoreError::Overdrawn)?;
+            job.version = job.version.saturating_add(1);
+            job.life = commit.life;
+            job.updated = commit.now;
+            if commit.event.is_some() {
+                job.sequence = job.sequence.saturating_add(1);
             }
             let row = tables
                 .jobs
                 .get_mut(&commit.job)
                 .ok_or(StoreError::NoSuchJob(commit.job))?;
+            row.job = job.clone();
             if let Some((_, LeaseEnd::Release)) = commit.lease {
                 row.leased_until = None;
             }
-            row.job.cost = after;
-            row.job.version = row.job.version.saturating_add(1);
-            if let Some(transfer) = commit.transfer {
-                row.job.account = transfer.account;
-            }
-            row.job.life = commit.life;
-            row.job.updated = commit.now;
-            if commit.event.is_some() {
-                row.job.sequence = row.job.sequence.saturating_add(1);
-            }
-            let job = row.job.clone();
             if let Some(kind) = commit.event {
                 tables.tell(commit.job, kind, commit.now);
             }

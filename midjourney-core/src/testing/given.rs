@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use crate::{
-    budget::{Budget, Credits},
+    budget::Credits,
     clock::Timestamp,
     id::{BatchId, ImageId, JobId, WorkerId},
     image::{Image, ImageDigest, ImageKey, ImageKind, MediaType},
@@ -108,7 +108,6 @@ pub(super) fn transfer(name: &str, cost: Credits) -> Transfer {
     Transfer {
         account: AccountName::new(name),
         cost,
-        budget: Budget::default(),
     }
 }
 

@@ -14,8 +14,9 @@ use std::{
 use tokio::{task::JoinSet, time::timeout};
 
 pub use self::money::{
-    a_budget_is_never_exceeded, a_free_end_gives_the_charge_back, a_move_takes_the_charge_along,
-    jobs_are_charged_to_both_purses,
+    a_budget_is_never_exceeded, a_charge_made_again_leaves_the_first, a_free_end_gives_the_charge_back,
+    a_move_is_charged_when_it_is_made, a_move_keeps_to_the_budget_of_the_owner,
+    a_move_takes_the_charge_along, jobs_are_charged_to_both_purses, what_is_charged_ahead_is_not_spent_yet,
 };
 use super::{
     Case,
@@ -116,9 +117,13 @@ macro_rules! __job_store_cases {
             ping_of_a_healthy_store_works,
             random_operations_match_the_reference,
             jobs_are_charged_to_both_purses,
+            what_is_charged_ahead_is_not_spent_yet,
             a_budget_is_never_exceeded,
             a_free_end_gives_the_charge_back,
             a_move_takes_the_charge_along,
+            a_move_keeps_to_the_budget_of_the_owner,
+            a_move_is_charged_when_it_is_made,
+            a_charge_made_again_leaves_the_first,
         }
     };
 }

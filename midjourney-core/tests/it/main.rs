@@ -13,6 +13,7 @@ mod actions;
 mod apiframe;
 #[cfg(all(feature = "upstream-midjourney-web", feature = "upstreams"))]
 mod broken_answers;
+mod budgets;
 mod crash;
 mod engine;
 #[cfg(all(feature = "upstream-midjourney-web", feature = "upstreams"))]

@@ -2,14 +2,13 @@
 //! before, on the caller's own thread.
 
 use midjourney_core::{
-    budget::Credits,
     clock::Timestamp,
     error::{Applied, Retry},
     id::BatchId,
     image::{Image, Upload},
     job::{
-        Commit, IdempotencyKey, Insertion, Job, LONGEST_WAIT, Lease, LeaseEnd, NewJobs, Overdrawn, Purse,
-        RequestDigest, Status, StoreError, Transfer, wakes_at,
+        Commit, IdempotencyKey, Insertion, Job, LONGEST_WAIT, Lease, LeaseEnd, NewJobs, Overdrawn,
+        RequestDigest, Status, StoreError, wakes_at,
     },
 };
 use rusqlite::{Connection, OptionalExtension as _, params};
@@ -67,23 +66,6 @@ impl Insert {
             Inserted::Overdrawn(overdrawn) => Insertion::Overdrawn(overdrawn),
         })
     }
-
-    /// The purses that the jobs are charged to.
-    fn purses(&self) -> [Purse; 2] {
-        let NewJobs { owner, account, .. } = &self.jobs;
-        [Purse::Account(account.clone()), Purse::Owner(owner.clone())]
-    }
-
-    /// The budget that does not allow these jobs.
-    fn overdrawn(&self, db: &Connection, cost: Credits) -> rusqlite::Result<Option<Overdrawn>> {
-        let NewJobs { budgets, now, .. } = &self.jobs;
-        for (purse, budget) in self.purses().iter().zip([budgets.account, budgets.owner]) {
-            if let Some(overdrawn) = purses::refused(db, purse, budget, cost, *now)? {
-                return Ok(Some(overdrawn));
-            }
-        }
-        Ok(None)
-    }
 }
 
 impl Command for Insert {
@@ -101,10 +83,8 @@ impl Command for Insert {
         {
             return Ok(Inserted::Earlier(earlier));
         }
-        let cost = common.cost();
-        if cost > Credits::ZERO
-            && let Some(overdrawn) = self.overdrawn(tx.db, cost)?
-        {
+        let entries = common.entries();
+        if let Some(overdrawn) = purses::overdrawn(tx.db, &entries, common.now)? {
             return Ok(Inserted::Overdrawn(overdrawn));
         }
         let now = common.now.as_millis();
@@ -138,11 +118,7 @@ impl Command for Insert {
                 other => other?,
             };
         }
-        if cost > Credits::ZERO {
-            for purse in self.purses() {
-                purses::charge(tx.db, &purse, common.now, cost)?;
-            }
-        }
+        purses::book(tx.db, &entries)?;
         let place = Place {
             account: &common.account,
             status: Status::Pending,
@@ -335,41 +311,6 @@ impl Change {
     }
 }
 
-impl Change {
-    /// Moves `job` and what it is charged with to the account that it goes to, or gives the charge back.
-    fn settle(&self, db: &Connection, job: &mut Job) -> Result<(), Refusal> {
-        let (charged, created) = (job.cost, job.life.created);
-        let (home, owner) = (
-            Purse::Account(job.account.clone()),
-            Purse::Owner(job.owner.clone()),
-        );
-        if let Some(Transfer {
-            account,
-            cost,
-            budget,
-        }) = &self.commit.transfer
-        {
-            let purse = Purse::Account(account.clone());
-            if let Some(overdrawn) = purses::refused(db, &purse, *budget, *cost, self.commit.now)? {
-                return Err(StoreError::Overdrawn(overdrawn).into());
-            }
-            (job.account, job.cost) = (account.clone(), *cost);
-        }
-        if self.commit.refund {
-            job.cost = Credits::ZERO;
-        }
-        if (&home, charged) != (&Purse::Account(job.account.clone()), job.cost) {
-            for purse in [&home, &owner] {
-                purses::give_back(db, purse, created, charged)?;
-            }
-            for purse in [&Purse::Account(job.account.clone()), &owner] {
-                purses::charge(db, purse, created, job.cost)?;
-            }
-        }
-        Ok(())
-    }
-}
-
 impl Command for Change {
     type Output = Job;
     const OPERATION: &'static str = "committing a change";
@@ -395,7 +336,11 @@ impl Command for Change {
         {
             return Err(StoreError::NoSlot(job.id).into());
         }
-        self.settle(tx.db, &mut job)?;
+        let entries = commit.settle(&mut job);
+        if let Some(overdrawn) = purses::overdrawn(tx.db, &entries, commit.now)? {
+            return Err(StoreError::Overdrawn(overdrawn).into());
+        }
+        purses::book(tx.db, &entries)?;
         job.version = job.version.saturating_add(1);
         job.updated = commit.now;
         if self.event.is_some() {
@@ -410,10 +355,12 @@ impl Command for Change {
             .life
             .due
             .map(|due| wakes_at(due, leased_until.map(Timestamp::from_millis)));
+        let charge = job.charge;
         tx.db
             .prepare_cached(
                 "UPDATE jobs SET status = ?2, holds_slot = ?3, due = ?4, wake_at = ?5, lease_until = ?6, version = ?7,
-                                 sequence = ?8, updated_at = ?9, life = ?10, account = ?11, cost = ?12
+                                 sequence = ?8, updated_at = ?9, life = ?10, account = ?11, cost = ?12,
+                                 charge = ?13, charged_at = ?14
                  WHERE row = ?1",
             )?
             .execute(params![
@@ -429,6 +376,8 @@ impl Command for Change {
                 self.life,
                 job.account.as_str(),
                 int(job.cost.thousandths()),
+                (charge.cost != job.cost).then(|| int(charge.cost.thousandths())),
+                (charge.at != job.life.created).then(|| charge.at.as_millis()),
             ])?;
         if let Some(event) = &self.event {
             let position = tx.next_position()?;

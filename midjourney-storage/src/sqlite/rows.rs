@@ -7,15 +7,16 @@ use midjourney_core::{
     error::BoxError,
     id::{BatchId, ImageId, JobId, UploadId},
     image::{Image, ImageDigest, ImageKind, MediaType, Upload},
-    job::{AccountName, Event, EventKind, Job, JobRequest, Life, Owner, Position, Status, StoreError},
+    job::{
+        AccountName, Charge, Event, EventKind, Job, JobRequest, Life, Owner, Position, Status, StoreError,
+    },
 };
 use rusqlite::{Row, types::Value};
 
 use super::stored::{self, EventBody};
 
 /// The columns of [`RawJob`], in its order.
-pub(super) const JOB: &str =
-    "id, version, sequence, owner, account, batch, created_at, updated_at, cost, request, life";
+pub(super) const JOB: &str = "id, version, sequence, owner, account, batch, created_at, updated_at, cost, charge, charged_at, request, life";
 /// The columns of [`RawEvent`], in its order, from `events`.
 pub(super) const EVENT: &str =
     "position, (SELECT id FROM jobs WHERE row = events.job) AS job_id, sequence, at, body";
@@ -125,7 +126,7 @@ fn name(value: &Value, id: impl Fn([u8; 16]) -> String) -> String {
 
 /// A row of `jobs` as SQLite gave it, so that it can be decoded off the thread that read it.
 #[derive(Debug)]
-pub(super) struct RawJob([Value; 11]);
+pub(super) struct RawJob([Value; 13]);
 
 impl RawJob {
     /// Takes the columns [`JOB`], of which the first is number `from`.
@@ -163,6 +164,8 @@ impl RawJob {
             created,
             updated,
             cost,
+            charge,
+            charged,
             request,
             raw_life,
         ] = self.0;
@@ -175,6 +178,21 @@ impl RawJob {
             value,
         };
         let batch = cell("batch", batch);
+        let created = cell("created_at", created);
+        let (charge, charged) = (cell("charge", charge), cell("charged_at", charged));
+        let cost = Credits::from_thousandths(cell("cost", cost).number()?);
+        let charge = Charge {
+            cost: if charge.is_null() {
+                cost
+            } else {
+                Credits::from_thousandths(charge.number()?)
+            },
+            at: if charged.is_null() {
+                created.time()?
+            } else {
+                charged.time()?
+            },
+        };
         Ok(Job::restore(
             JobId::from_bytes(cell("id", id).blob()?),
             cell("version", version).number()?,
@@ -187,8 +205,9 @@ impl RawJob {
                 Some(BatchId::from_bytes(batch.blob()?))
             },
             cell("request", request).text_with(stored::read::<JobRequest>)?,
-            life(cell("created_at", created), cell("life", raw_life))?,
-            Credits::from_thousandths(cell("cost", cost).number()?),
+            life(created, cell("life", raw_life))?,
+            cost,
+            charge,
             cell("updated_at", updated).time()?,
         ))
     }

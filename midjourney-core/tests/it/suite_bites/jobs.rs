@@ -11,9 +11,9 @@ use midjourney_core::{
     id::{ImageId, JobId, UploadId},
     image::{Image, Upload},
     job::{
-        AccountName, Changes, Claim, Claimed, Commit, Counts, Event, IdempotencyKey, ImageQuery, Insertion,
-        Job, JobQuery, JobStore, LONGEST_WAIT, Lease, LeaseEnd, Live, NewJobs, Owner, Position, Purse,
-        RequestDigest, Share, StoreError,
+        AccountName, Billing, Changes, Claim, Claimed, Commit, Counts, Event, IdempotencyKey, ImageQuery,
+        Insertion, Job, JobQuery, JobStore, LONGEST_WAIT, Lease, LeaseEnd, Live, NewJobs, Owner, Position,
+        Purse, RequestDigest, Share, StoreError,
     },
     memory::MemoryJobStore,
     page::Page,
@@ -24,8 +24,10 @@ use tokio::sync::watch;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Fault {
     AcceptsDuplicateIds,
+    BackdatesMoves,
     BumpsVersionOnClaim,
     ChargesNobody,
+    ChargesOnce,
     ClaimsEarly,
     ClaimsNewestFirst,
     ClaimsOverTheLimit,
@@ -55,6 +57,7 @@ enum Fault {
     IgnoresImageOwner,
     IgnoresKeys,
     IgnoresOwner,
+    IgnoresOwnersOfMoved,
     IgnoresShares,
     IgnoresSlots,
     IgnoresStarts,
@@ -90,6 +93,7 @@ enum Fault {
     SequenceRisesAlways,
     SharesStrays,
     SkipsEvents,
+    SpendsAhead,
     StaleBeforeLost,
     TrimsTexts,
 }
@@ -394,13 +398,16 @@ impl JobStore for Broken {
             }
             Fault::ForgetsImages => commit.images.clear(),
             Fault::IgnoresSlots => commit.slots = None,
-            Fault::KeepsCharges => commit.refund = false,
+            Fault::KeepsCharges if commit.billing == Billing::GiveBack => commit.billing = Billing::Keep,
             Fault::KeepsChargesOfMoved => {
                 if let Some(transfer) = &mut commit.transfer {
                     transfer.cost = now.cost;
-                    transfer.budget = Budget::default();
+                    commit.budgets = Budgets::default();
                 }
             }
+            Fault::IgnoresOwnersOfMoved => commit.budgets.owner = Budget::default(),
+            Fault::BackdatesMoves if commit.transfer.is_some() => commit.now = now.life.created,
+            Fault::ChargesOnce if commit.billing == Billing::Again => commit.billing = Billing::Keep,
             Fault::ForgetsTrouble => commit.life.trouble = None,
             Fault::DropsProgress => commit.event = None,
             Fault::DropsWaits if commit.event.is_none() => return Ok(now),
@@ -507,7 +514,14 @@ impl JobStore for Broken {
     }
 
     async fn spent(&self, purses: &[Purse], now: Timestamp) -> Result<Vec<Spending>, StoreError> {
-        self.inner.spent(purses, now).await
+        let mut spent = self.inner.spent(purses, now).await?;
+        if self.has(Fault::SpendsAhead) {
+            let tomorrow = now.saturating_add(Duration::from_secs(86_400));
+            for (spent, later) in spent.iter_mut().zip(self.inner.spent(purses, tomorrow).await?) {
+                spent.day = spent.day.saturating_add(later.day);
+            }
+        }
+        Ok(spent)
     }
 
     async fn counts(&self) -> Result<Counts, StoreError> {
@@ -551,6 +565,10 @@ super::bites! {
     ignored_budgets: IgnoresBudgets => [a_budget_is_never_exceeded],
     kept_charges: KeepsCharges => [a_free_end_gives_the_charge_back],
     kept_charges_of_moved_jobs: KeepsChargesOfMoved => [a_move_takes_the_charge_along],
+    ignored_owners_of_moved_jobs: IgnoresOwnersOfMoved => [a_move_keeps_to_the_budget_of_the_owner],
+    backdated_moves: BackdatesMoves => [a_move_is_charged_when_it_is_made],
+    a_charge_for_two: ChargesOnce => [a_charge_made_again_leaves_the_first],
+    days_to_come: SpendsAhead => [what_is_charged_ahead_is_not_spent_yet],
     early_claims: ClaimsEarly => [
         claim_hands_out_only_what_is_due,
         a_leased_job_is_claimed_again_only_after_its_lease,

@@ -24,8 +24,11 @@ CREATE TABLE jobs (
     sequence        INTEGER NOT NULL DEFAULT 1,
     created_at      INTEGER NOT NULL,
     updated_at      INTEGER NOT NULL,
-    -- What its purses are charged with, in thousandths of a credit.
+    -- What its purses are charged with in all, in thousandths of a credit.
     cost            INTEGER NOT NULL DEFAULT 0,
+    -- The last of its charges and its time; NULL where that is all of the cost, and where it was charged when accepted.
+    charge          INTEGER,
+    charged_at      INTEGER,
     idempotency_key TEXT,
     digest          BLOB,
     -- The place of the job within its request.
