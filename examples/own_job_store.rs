@@ -20,9 +20,9 @@ use midjourney_core::{
     id::{ImageId, JobId, UploadId},
     image::{Image, Upload},
     job::{
-        AccountName, Changes, Claim, Claimed, Commit, Counts, Event, IdempotencyKey, ImageQuery, Insertion,
-        Job, JobQuery, JobStore, Lease, Live, NewJobs, Owner, Policy, Position, Purse, RequestDigest, Share,
-        StoreError,
+        AccountName, CallbackQuery, CallbackRecord, Changes, Claim, Claimed, Commit, Counts, Event,
+        IdempotencyKey, ImageQuery, Insertion, Job, JobQuery, JobStore, Lease, Live, NewJobs, Owner, Policy,
+        Position, Purse, RequestDigest, Share, StoreError, UpstreamId,
     },
     memory::{MemoryImageStore, MemoryJobStore},
     page::Page,
@@ -132,6 +132,22 @@ impl<S: JobStore> JobStore for Journaled<S> {
 
     async fn spent(&self, purses: &[Purse], now: Timestamp) -> Result<Vec<Spending>, StoreError> {
         self.store.spent(purses, now).await
+    }
+
+    async fn put_callbacks(&self, records: &[CallbackRecord]) -> Result<(), StoreError> {
+        self.store.put_callbacks(records).await
+    }
+
+    async fn callbacks(&self, query: &CallbackQuery) -> Result<Page<CallbackRecord>, StoreError> {
+        self.store.callbacks(query).await
+    }
+
+    async fn job_of_task(
+        &self,
+        account: &AccountName,
+        task: &UpstreamId,
+    ) -> Result<Option<JobId>, StoreError> {
+        self.store.job_of_task(account, task).await
     }
 
     async fn counts(&self) -> Result<Counts, StoreError> {

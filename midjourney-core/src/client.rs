@@ -60,6 +60,8 @@ use crate::{
         Action, Capabilities, Failure, FailureKind, Job, JobRequest, JobState, Nonce, RemoteAction,
         RemoteImage, RemoteStatus, UpstreamId,
     },
+    key::Secret,
+    webhook::{Authenticity, Incoming},
 };
 
 /// The parent task of a follow-up, as the upstream knows it.
@@ -201,7 +203,7 @@ pub struct Submission {
     /// The task a follow-up starts from.
     pub parent: Option<ParentTask>,
     /// Where the upstream may call back, with a capability in the path. Treat as a secret.
-    pub callback_url: Option<crate::key::Secret>,
+    pub callback_url: Option<Secret>,
     /// The pictures of the request, in their order.
     pub images: Vec<InputPicture>,
     /// The mask of the request: white where something new is drawn, black elsewhere.
@@ -236,7 +238,7 @@ impl Submission {
     }
 
     /// The same submission with an address to call back.
-    pub fn with_callback(mut self, url: Option<crate::key::Secret>) -> Self {
+    pub fn with_callback(mut self, url: Option<Secret>) -> Self {
         self.callback_url = url;
         self
     }
@@ -422,6 +424,13 @@ pub trait MidjourneyClient: fmt::Debug + Send + Sync + 'static {
     ///
     /// **Cancel safety:** safe.
     async fn fetch(&self, image: &RemoteImage) -> Result<ByteStream, ClientError>;
+
+    /// Whether a callback that came in is proved to be the upstream's. `address` is the whole address that it came to,
+    /// where that is one which was made for a job. Pure; takes the same time wherever a proof is wrong. Unless a client
+    /// knows better, its upstream signs nothing.
+    fn authenticate(&self, _incoming: &Incoming, _address: Option<&Secret>) -> Authenticity {
+        Authenticity::Unsigned
+    }
 
     /// Reads what the upstream posted to a callback address. Pure; any bytes at all give an answer or an error.
     fn parse_callback(&self, body: &[u8]) -> Result<Callback, ClientError>;

@@ -16,6 +16,7 @@
 
 mod accounts;
 mod act;
+mod callbacks;
 mod follow_ups;
 mod hub;
 mod intake;
@@ -60,6 +61,7 @@ pub struct Gateway {
     parts: Arc<Parts>,
     prompts: Arc<PromptRules>,
     hub: Arc<hub::Hub>,
+    refusals: Arc<callbacks::Refusals>,
 }
 
 impl Gateway {
@@ -70,6 +72,7 @@ impl Gateway {
             parts: Arc::new(parts),
             prompts: Arc::new(prompts),
             hub,
+            refusals: Arc::default(),
         }
     }
 
@@ -268,7 +271,7 @@ impl From<StoreError> for Error {
             StoreError::NoSuchJob(id) => {
                 return Self::new(ErrorKind::NotFound, format!("there is no job {id}"));
             }
-            StoreError::Stale(_) | StoreError::LeaseLost(_) => {
+            StoreError::Stale(_) | StoreError::LeaseLost(_) | StoreError::Repeated(_) => {
                 later("the job has changed in the meantime; try again")
             }
             StoreError::NoSlot(_) => later("the account has no free slot at the moment"),

@@ -125,6 +125,11 @@ typed_id!(
     "upl"
 );
 typed_id!(
+    /// One callback that came in.
+    CallbackId,
+    "cbk"
+);
+typed_id!(
     /// One running engine; names the holder of a lease.
     WorkerId,
     "wrk"

@@ -12,6 +12,7 @@
 //! - [`store`]: the [`JobStore`] trait and what passes through it.
 
 pub mod action;
+pub mod callback;
 pub mod commit;
 pub mod event;
 pub mod failure;
@@ -25,6 +26,9 @@ pub mod state;
 pub mod store;
 
 pub use action::{Action, Direction, Motion, Need, Needs, Shape, Strength, UpscaleMode, Zoom};
+pub use callback::{
+    CALLBACKS_KEPT, CallbackQuery, CallbackRecord, KNOWN_AGAIN, Meaning, REPLAY_WINDOW, Verdict, heed,
+};
 pub use commit::{Commit, LeaseEnd, Transfer};
 pub use event::{Event, EventKind, Position};
 pub use failure::{Failure, FailureKind, Spent};

@@ -3,6 +3,7 @@
 //! They are the reference for what the traits mean: small enough to be read whole, and held to the same suites as the
 //! backends with a disk. Good for tests, examples and trying things out.
 
+mod callbacks;
 mod images;
 mod jobs;
 mod keys;

@@ -141,7 +141,8 @@ mod tests {
         assert_all_listed(
             concat!(
                 include_str!("testing/job_store.rs"),
-                include_str!("testing/job_store/money.rs")
+                include_str!("testing/job_store/money.rs"),
+                include_str!("testing/job_store/callbacks.rs")
             ),
             &names(super::job_store::CASES),
         );

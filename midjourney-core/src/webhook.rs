@@ -4,11 +4,14 @@
 //! proof: `<public_url>/<job id>.<hex HMAC-SHA256>`. Whoever knows the address of one job can speak about that job
 //! only, and what it says is a hint: the task is fetched again before anything is believed.
 
+mod incoming;
+
 use std::fmt;
 
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::Sha256;
 
+pub use self::incoming::{Authenticity, Headers, Incoming};
 use crate::{
     hex::{hex, unhex},
     id::JobId,
@@ -56,7 +59,12 @@ impl CallbackRegistration {
     pub fn url_for(&self, job: JobId) -> Secret {
         let proof = mac(&self.secret, job).map(|mac| mac.finalize().into_bytes());
         let hex = proof.map(|proof| hex(&proof)).unwrap_or_default();
-        Secret::new(format!("{}/{job}.{hex}", self.public_url))
+        self.address(&format!("{job}.{hex}"))
+    }
+
+    /// The address that ends in `segment`. Secret, as the address of a job is.
+    pub fn address(&self, segment: &str) -> Secret {
+        Secret::new(format!("{}/{segment}", self.public_url))
     }
 
     /// Whether `capability`, the part after the dot, proves an address of `job`. Takes the same time wherever the

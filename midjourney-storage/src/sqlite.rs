@@ -8,6 +8,7 @@
 //!
 //! The file must lie on a local disk: SQLite's log needs memory that its processes share.
 
+mod callbacks;
 mod commands;
 mod error;
 mod migrate;
@@ -36,15 +37,16 @@ use midjourney_core::{
     id::{ImageId, JobId, UploadId},
     image::{Image, Upload},
     job::{
-        AccountName, Changes, Claim, Claimed, Commit, Counts, Event, IdempotencyKey, ImageQuery, Insertion,
-        Job, JobQuery, JobStore, Lease, Live, NewJobs, Owner, Position, Purse, RequestDigest, Share,
-        StoreError,
+        AccountName, CallbackQuery, CallbackRecord, Changes, Claim, Claimed, Commit, Counts, Event,
+        IdempotencyKey, ImageQuery, Insertion, Job, JobQuery, JobStore, Lease, Live, NewJobs, Owner,
+        Position, Purse, RequestDigest, Share, StoreError, UpstreamId,
     },
     page::Page,
 };
 use tokio::sync::watch;
 
 use self::{
+    callbacks::{PutCallbacks, RawCallback},
     commands::{Change, Extend, Insert, Ping, PutUpload},
     error::{BACKEND, failed},
     queries::Earlier,
@@ -349,6 +351,38 @@ impl JobStore for SqliteJobStore {
         self.readers
             .read("reading what was spent", purses.len(), move |db| {
                 purses.iter().map(|purse| purses::spent(db, purse, now)).collect()
+            })
+            .await
+    }
+
+    async fn put_callbacks(&self, records: &[CallbackRecord]) -> Result<(), StoreError> {
+        self.writer.run(PutCallbacks(records.to_vec())).await
+    }
+
+    async fn callbacks(&self, query: &CallbackQuery) -> Result<Page<CallbackRecord>, StoreError> {
+        let limit = clamped(query.limit);
+        let query = query.clone();
+        let rows = self
+            .readers
+            .read("listing callbacks", limit, move |db| {
+                callbacks::list(db, &query, limit.saturating_add(1))
+            })
+            .await?;
+        let callbacks = decoded(rows, RawCallback::decode)?;
+        Ok(Page::from_probe(callbacks, limit, |callback: &CallbackRecord| {
+            *callback.id.as_bytes()
+        }))
+    }
+
+    async fn job_of_task(
+        &self,
+        account: &AccountName,
+        task: &UpstreamId,
+    ) -> Result<Option<JobId>, StoreError> {
+        let (account, task) = (account.clone(), task.clone());
+        self.readers
+            .read("looking for a task", 1, move |db| {
+                callbacks::job_of_task(db, &account, &task)
             })
             .await
     }

@@ -37,6 +37,7 @@ use crate::{
     job::{Action, Capabilities, Failure, JobRequest, PictureForm, RemoteImage, RemoteStatus, UpstreamId},
     key::Secret,
     net::OutboundRequest,
+    webhook::{Authenticity, Incoming},
 };
 
 /// Where the upstream is (source: its packages). Newer documentation says `https://api.apiframe.ai/pro`.
@@ -225,6 +226,18 @@ impl MidjourneyClient for ApiFrame {
 
     async fn fetch(&self, image: &RemoteImage) -> Result<ByteStream, ClientError> {
         self.caller.picture(image).await
+    }
+
+    fn authenticate(&self, incoming: &Incoming, address: Option<&Secret>) -> Authenticity {
+        let Some(address) = address else {
+            return Authenticity::Unsigned;
+        };
+        let presented = incoming.headers.get(WEBHOOK_HEADER);
+        if presented.is_some_and(|presented| is_from_upstream(address, presented)) {
+            Authenticity::Signed { at: None }
+        } else {
+            Authenticity::Forged
+        }
     }
 
     fn parse_callback(&self, body: &[u8]) -> Result<Callback, ClientError> {

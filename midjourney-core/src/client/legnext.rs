@@ -22,10 +22,12 @@ use super::{
 };
 use crate::{
     client::{Callback, ClientError, HttpOptions, MidjourneyClient, ParentTask, Reconciliation, Submission},
+    clock::Timestamp,
     image::ByteStream,
     job::{Action, Capabilities, Failure, JobRequest, RemoteImage, RemoteStatus, UpstreamId},
     key::Secret,
     net::{Answer, OutboundRequest},
+    webhook::{Authenticity, Incoming},
 };
 
 /// Where `LegNext` is (`DEFAULT_BASE_URL` of the vendor's client).
@@ -35,6 +37,7 @@ pub const DEFAULT_BASE_URL: &str = "https://api.legnext.ai/api";
 #[derive(Clone, Debug)]
 pub struct LegNext {
     caller: Caller,
+    webhook_secret: Option<Secret>,
 }
 
 impl LegNext {
@@ -42,7 +45,15 @@ impl LegNext {
     pub fn new(options: HttpOptions) -> Self {
         Self {
             caller: Caller::new(options),
+            webhook_secret: None,
         }
+    }
+
+    /// The same account, whose callbacks are signed with the secret that is set in its dashboard. Those that are not are
+    /// refused then.
+    pub fn with_webhook_secret(mut self, secret: Secret) -> Self {
+        self.webhook_secret = Some(secret);
+        self
     }
 
     /// What the upstream says about the task `id`, and the key that must not be shown.
@@ -140,7 +151,29 @@ impl MidjourneyClient for LegNext {
         self.caller.picture(image).await
     }
 
-    /// Whether `LegNext` sent it is told by [`verify_signature`], not here.
+    fn authenticate(&self, incoming: &Incoming, _address: Option<&Secret>) -> Authenticity {
+        let Some(secret) = &self.webhook_secret else {
+            return Authenticity::Unsigned;
+        };
+        let timestamp = incoming
+            .headers
+            .get(TIMESTAMP_HEADER)
+            .filter(|time| !time.is_empty());
+        let signature = incoming.headers.get(SIGNATURE_HEADER).unwrap_or_default();
+        if !verify_signature(secret, &incoming.body, signature, timestamp) {
+            return Authenticity::Forged;
+        }
+        match timestamp.map(str::parse::<i64>) {
+            None if incoming.headers.has(TIMESTAMP_HEADER) => Authenticity::Forged,
+            None => Authenticity::Signed { at: None },
+            // In seconds, as timestamps of this kind are; no source says so.
+            Some(Ok(seconds)) => Authenticity::Signed {
+                at: Some(Timestamp::from_millis(seconds.saturating_mul(1_000))),
+            },
+            Some(Err(_)) => Authenticity::Forged,
+        }
+    }
+
     fn parse_callback(&self, body: &[u8]) -> Result<Callback, ClientError> {
         let (id, task) = verbs::callback(body, |task: &Task| &task.job_id)?;
         Ok(Callback::new(id, None, classify::status_of(&task, &[])))

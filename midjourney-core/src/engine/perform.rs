@@ -372,9 +372,10 @@ impl Worker {
         let mut tries = 0;
         let mut unclear: Option<Life> = None;
         let mark = self.nonce();
+        let mut changed = false;
         loop {
             let at = self.moment();
-            let next = match step(&self.job.life, input.clone(), &self.parts.policy, at) {
+            let mut next = match step(&self.job.life, input.clone(), &self.parts.policy, at) {
                 Ok(next) => next,
                 Err(invalid) => {
                     // Somebody changed the job while the effect was under way, or an ambiguous commit did succeed.
@@ -386,6 +387,10 @@ impl Worker {
                     };
                 }
             };
+            // Whoever changed it may know of news since the upstream was asked for what is committed here.
+            if changed && next.life.due.is_some() {
+                next.life.due = Some(at.now);
+            }
             // Due at once means: go on under the same lease. Else others may take it up when it is due.
             let life = next.life.clone();
             let go_on = life.due.is_some_and(|due| due <= at.now) && !self.must_stop(&life.state);
@@ -406,6 +411,7 @@ impl Worker {
                         return if go_on { Next::GoOn } else { Next::LetGo };
                     }
                     Ok(Some(job)) if !job.status().is_final() => {
+                        changed = true;
                         self.job = job;
                     }
                     Ok(_) => return Next::LetGo,

@@ -1,6 +1,7 @@
 //! One change of one job, as a store makes it.
 
 use super::{
+    callback::CallbackRecord,
     event::EventKind,
     machine::Transition,
     purse::{Billing, Charge, Entry},
@@ -57,6 +58,8 @@ pub struct Commit {
     pub billing: Billing,
     /// What its purses may spend: that of the account which it is on after this change, and that of its owner.
     pub budgets: Budgets,
+    /// The callback that caused it, which is recorded with it.
+    pub callback: Option<Box<CallbackRecord>>,
     /// Pictures that this change stored. A row with the same job, kind and index is replaced.
     pub images: Vec<Image>,
     /// When.
@@ -76,6 +79,7 @@ impl Commit {
             transfer: None,
             billing: Billing::Keep,
             budgets: Budgets::default(),
+            callback: None,
             images: Vec::new(),
             now,
         }
@@ -113,6 +117,12 @@ impl Commit {
     /// The same change, after which the job belongs to another account.
     pub fn moving_to(mut self, transfer: Transfer) -> Self {
         self.transfer = Some(transfer);
+        self
+    }
+
+    /// The same change, caused by a callback that was not heeded before.
+    pub fn caused_by(mut self, callback: CallbackRecord) -> Self {
+        self.callback = Some(Box::new(callback));
         self
     }
 

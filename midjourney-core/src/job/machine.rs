@@ -87,6 +87,8 @@ pub enum Input {
     },
     /// Nobody knows whether the window was answered.
     ConfirmLost(Failure),
+    /// Somebody says that there is news of the task.
+    Hinted,
     /// The upstream could not be asked how the task is doing.
     PollFailed {
         /// Why.
@@ -186,6 +188,7 @@ impl Input {
             Self::Confirmed => "confirmed",
             Self::ConfirmFailed { .. } => "confirm failed",
             Self::ConfirmLost(_) => "confirm lost",
+            Self::Hinted => "hinted",
             Self::PollFailed { .. } => "poll failed",
             Self::Stored => "stored",
             Self::Renewed(_) => "links renewed",
@@ -244,6 +247,7 @@ pub fn step(life: &Life, input: Input, policy: &Policy, at: Moment) -> Result<Tr
         (JobState::SubmitUnknown { .. }, Input::Resolve(Resolution::Resubmit)) => Ok(next.resubmit()),
 
         (JobState::Submitted { .. }, Input::Observed(status)) => Ok(next.observed(status)),
+        (JobState::Submitted { .. } | JobState::Cancelling { .. }, Input::Hinted) => Ok(next.due_now()),
         (JobState::Submitted { .. }, Input::PollFailed { failure, after }) => {
             Ok(next.poll_failed(failure, after))
         }
@@ -347,6 +351,12 @@ impl Next<'_> {
             event: None,
             billing: Billing::Keep,
         }
+    }
+
+    fn due_now(&self) -> Transition {
+        let mut next = self.unchanged();
+        next.life.due = Some(self.at.now);
+        next
     }
 
     fn passed(&self, since: Timestamp, limit: Duration) -> bool {

@@ -6,9 +6,11 @@ use async_trait::async_trait;
 use tokio::sync::watch;
 
 use super::{
+    callback::{CallbackQuery, CallbackRecord},
     commit::Commit,
     event::{Event, Position},
     purse::{Charge, Entry, Overdrawn, Purse},
+    remote::UpstreamId,
     request::{AccountName, IdempotencyKey, JobRequest, Owner, RequestDigest},
     state::{Life, Status},
 };
@@ -464,6 +466,9 @@ pub enum StoreError {
     /// The lease was lost: another worker claimed the job. Nothing was written.
     #[error("the lease on job {0} is lost")]
     LeaseLost(JobId),
+    /// The callback that caused the change was heeded before. Nothing was written.
+    #[error("job {0} has had this callback before")]
+    Repeated(JobId),
     /// Other jobs hold all of the account's slots. Nothing was written.
     #[error("job {0} finds no free slot on its account")]
     NoSlot(JobId),
@@ -599,7 +604,7 @@ pub trait JobStore: fmt::Debug + Send + Sync + 'static {
     ///
     /// **Errors:** [`StoreError::LeaseLost`] where the lease has been taken over, else [`StoreError::Stale`] where
     /// the version has moved; a job that is over is always one of the two. [`StoreError::Overdrawn`] where a budget does
-    /// not allow one of the entries. [`StoreError::NoSlot`] where the job would
+    /// not allow one of the entries. [`StoreError::Repeated`] where the mark of its callback is there already. [`StoreError::NoSlot`] where the job would
     /// [hold a slot](super::JobState::holds_slot) that it did not hold before, and its account has none left.
     async fn commit(&self, commit: Commit) -> Result<Job, StoreError>;
 
@@ -625,6 +630,23 @@ pub trait JobStore: fmt::Debug + Send + Sync + 'static {
 
     /// A picture that a caller brought along, or `None`.
     async fn upload(&self, id: UploadId) -> Result<Option<Upload>, StoreError>;
+
+    /// Records callbacks that changed nothing. One with a mark that is there already is left out.
+    ///
+    /// **Contract**, for these and for those that come with a commit: the newest [`CALLBACKS_KEPT`](super::CALLBACKS_KEPT)
+    /// are kept, and those with a mark for [`KNOWN_AGAIN`](super::KNOWN_AGAIN) at least; older ones go. Of those that were
+    /// refused, only as many are kept.
+    async fn put_callbacks(&self, records: &[CallbackRecord]) -> Result<(), StoreError>;
+
+    /// Callbacks by descending id.
+    async fn callbacks(&self, query: &CallbackQuery) -> Result<Page<CallbackRecord>, StoreError>;
+
+    /// The job under way that has this task at the upstream of `account`, or `None`.
+    async fn job_of_task(
+        &self,
+        account: &AccountName,
+        task: &UpstreamId,
+    ) -> Result<Option<JobId>, StoreError>;
 
     /// What each of `purses` has spent in the day and the month of `now`, in their order: in these alone, not in later
     /// ones, which a clock that was wrong may have charged.

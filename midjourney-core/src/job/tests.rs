@@ -528,6 +528,7 @@ fn any_input() -> impl Strategy<Value = Input> {
         (0_u64..100_000).prop_map(|seconds| Input::Deferred {
             until: at(seconds).now
         }),
+        Just(Input::Hinted),
         Just(Input::Confirm),
         Just(Input::Confirmed),
         (fault(), any::<bool>()).prop_map(|(failure, retry)| Input::ConfirmFailed { failure, retry }),

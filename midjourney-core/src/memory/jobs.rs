@@ -8,7 +8,7 @@ use std::{
 use async_trait::async_trait;
 use tokio::sync::watch;
 
-use super::lock;
+use super::{callbacks::Callbacks, lock};
 use crate::{
     budget::{Credits, Day, Spending},
     clock::Timestamp,
@@ -16,9 +16,10 @@ use crate::{
     id::{ImageId, JobId, UploadId},
     image::{Image, Upload},
     job::{
-        AccountName, Changes, Claim, Claimed, Commit, Counts, Entry, Event, EventKind, IdempotencyKey,
-        ImageQuery, Insertion, Job, JobQuery, JobStore, Lease, LeaseEnd, Live, NewJobs, Overdrawn, Owner,
-        Position, Purse, RequestDigest, Share, Status, StoreError, is_due, wakes_at,
+        AccountName, CallbackQuery, CallbackRecord, Changes, Claim, Claimed, Commit, Counts, Entry, Event,
+        EventKind, IdempotencyKey, ImageQuery, Insertion, Job, JobQuery, JobStore, Lease, LeaseEnd, Live,
+        NewJobs, Overdrawn, Owner, Position, Purse, RequestDigest, Share, Status, StoreError, UpstreamId,
+        is_due, wakes_at,
     },
     page::{Cursor, Page},
 };
@@ -37,6 +38,7 @@ struct Tables {
     events: Vec<Event>,
     images: BTreeMap<ImageId, Image>,
     uploads: BTreeMap<UploadId, Upload>,
+    callbacks: Callbacks,
     spending: HashMap<Purse, BTreeMap<Day, Credits>>,
 }
 
@@ -340,6 +342,13 @@ impl JobStore for MemoryJobStore {
                 return Err(StoreError::Stale(commit.job));
             }
             let mut job = row.job.clone();
+            if commit
+                .callback
+                .as_ref()
+                .is_some_and(|callback| tables.callbacks.knows(callback))
+            {
+                return Err(StoreError::Repeated(commit.job));
+            }
             if let Some(slots) = commit.slots
                 && commit.life.state.holds_slot()
                 && !job.life.state.holds_slot()
@@ -365,6 +374,9 @@ impl JobStore for MemoryJobStore {
             }
             if let Some(kind) = commit.event {
                 tables.tell(commit.job, kind, commit.now);
+            }
+            if let Some(callback) = commit.callback {
+                tables.callbacks.put(*callback);
             }
             for image in commit.images {
                 tables
@@ -439,6 +451,31 @@ impl JobStore for MemoryJobStore {
     async fn spent(&self, purses: &[Purse], now: Timestamp) -> Result<Vec<Spending>, StoreError> {
         let tables = lock(&self.tables);
         Ok(purses.iter().map(|purse| tables.spent(purse, now)).collect())
+    }
+
+    async fn put_callbacks(&self, records: &[CallbackRecord]) -> Result<(), StoreError> {
+        let mut tables = lock(&self.tables);
+        for callback in records {
+            tables.callbacks.put(callback.clone());
+        }
+        Ok(())
+    }
+
+    async fn callbacks(&self, query: &CallbackQuery) -> Result<Page<CallbackRecord>, StoreError> {
+        Ok(lock(&self.tables).callbacks.list(query, clamped(query.limit)))
+    }
+
+    async fn job_of_task(
+        &self,
+        account: &AccountName,
+        task: &UpstreamId,
+    ) -> Result<Option<JobId>, StoreError> {
+        let tables = lock(&self.tables);
+        let has = |job: &&Job| {
+            !job.status().is_final() && job.account == *account && job.life.state.upstream() == Some(task)
+        };
+        let found = tables.jobs.values().map(|row| &row.job).find(has);
+        Ok(found.map(|job| job.id))
     }
 
     async fn counts(&self) -> Result<Counts, StoreError> {

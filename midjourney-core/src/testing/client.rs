@@ -10,6 +10,7 @@ use futures_util::{StreamExt as _, stream};
 
 use crate::{
     client::{Callback, ClientError, MidjourneyClient, ParentTask, Reconciliation, Submission},
+    clock::Timestamp,
     error::{Applied, BoxError},
     id::JobId,
     image::{ByteStream, ImageKind},
@@ -17,6 +18,8 @@ use crate::{
         Action, Capabilities, Failure, FailureKind, JobRequest, Nonce, RemoteImage, RemoteResult,
         RemoteStatus, UpstreamId,
     },
+    key::Secret,
+    webhook::{Authenticity, Incoming},
 };
 
 /// A call that fails, as a value: a [`ClientError`] can be made from it as often as needed.
@@ -156,6 +159,7 @@ struct State {
 #[derive(Debug)]
 pub struct FakeClient {
     state: Mutex<State>,
+    signs: bool,
 }
 
 impl FakeClient {
@@ -176,7 +180,17 @@ impl FakeClient {
         };
         Self {
             state: Mutex::new(state),
+            signs: false,
         }
+    }
+
+    /// The header that proves its callbacks, where it signs them.
+    pub const SIGNATURE: &str = "x-fake-signature";
+
+    /// The same, signing its callbacks.
+    pub const fn signing(mut self) -> Self {
+        self.signs = true;
+        self
     }
 
     /// The same, able to do this.
@@ -463,18 +477,39 @@ impl MidjourneyClient for FakeClient {
     }
 
     /// The body is the name of a task, as text.
-    fn parse_callback(&self, body: &[u8]) -> Result<Callback, ClientError> {
-        match std::str::from_utf8(body) {
-            Ok(id) if !id.is_empty() => Ok(Callback::new(
-                UpstreamId::new(id),
-                None,
-                RemoteStatus::Running { progress: None },
-            )),
-            _ => Err(ClientError::refused(Failure::new(
-                FailureKind::BadAnswer,
-                "the body names no task",
-            ))),
+    /// The header [`FakeClient::SIGNATURE`] holds the time in milliseconds, or nothing, after the word `good`.
+    fn authenticate(&self, incoming: &Incoming, _address: Option<&Secret>) -> Authenticity {
+        if !self.signs {
+            return Authenticity::Unsigned;
         }
+        let signature = incoming.headers.get(Self::SIGNATURE);
+        match signature.and_then(|signature| signature.strip_prefix("good")) {
+            None => Authenticity::Forged,
+            Some("") => Authenticity::Signed { at: None },
+            Some(time) => time
+                .trim()
+                .parse()
+                .map_or(Authenticity::Forged, |millis| Authenticity::Signed {
+                    at: Some(Timestamp::from_millis(millis)),
+                }),
+        }
+    }
+
+    /// The task's id, and perhaps its progress or the word `done`.
+    fn parse_callback(&self, body: &[u8]) -> Result<Callback, ClientError> {
+        let bad = || ClientError::refused(Failure::new(FailureKind::BadAnswer, "the body names no task"));
+        let text = std::str::from_utf8(body).map_err(|_| bad())?;
+        let (id, claim) = text.split_once(' ').unwrap_or((text, ""));
+        if id.is_empty() {
+            return Err(bad());
+        }
+        let status = match claim {
+            "done" => Self::succeeded(4),
+            other => RemoteStatus::Running {
+                progress: other.parse().ok(),
+            },
+        };
+        Ok(Callback::new(UpstreamId::new(id), None, status))
     }
 }
 

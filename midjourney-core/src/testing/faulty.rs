@@ -12,9 +12,9 @@ use crate::{
     id::{ImageId, JobId, UploadId},
     image::{Image, Upload},
     job::{
-        AccountName, Changes, Claim, Claimed, Commit, Counts, Event, IdempotencyKey, ImageQuery, Insertion,
-        Job, JobQuery, JobStore, Lease, Live, NewJobs, Owner, Position, Purse, RequestDigest, Share,
-        StoreError,
+        AccountName, CallbackQuery, CallbackRecord, Changes, Claim, Claimed, Commit, Counts, Event,
+        IdempotencyKey, ImageQuery, Insertion, Job, JobQuery, JobStore, Lease, Live, NewJobs, Owner,
+        Position, Purse, RequestDigest, Share, StoreError, UpstreamId,
     },
     page::Page,
 };
@@ -225,6 +225,23 @@ impl JobStore for FaultyJobStore {
 
     async fn spent(&self, purses: &[Purse], now: Timestamp) -> Result<Vec<Spending>, StoreError> {
         self.run("spent", self.inner.spent(purses, now)).await
+    }
+
+    async fn put_callbacks(&self, records: &[CallbackRecord]) -> Result<(), StoreError> {
+        self.run("put_callbacks", self.inner.put_callbacks(records)).await
+    }
+
+    async fn callbacks(&self, query: &CallbackQuery) -> Result<Page<CallbackRecord>, StoreError> {
+        self.run("callbacks", self.inner.callbacks(query)).await
+    }
+
+    async fn job_of_task(
+        &self,
+        account: &AccountName,
+        task: &UpstreamId,
+    ) -> Result<Option<JobId>, StoreError> {
+        self.run("job_of_task", self.inner.job_of_task(account, task))
+            .await
     }
 
     async fn counts(&self) -> Result<Counts, StoreError> {

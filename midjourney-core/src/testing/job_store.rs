@@ -1,5 +1,6 @@
 //! What a [`JobStore`] must do, case by case. Run by [`job_store_suite!`](crate::job_store_suite).
 
+mod callbacks;
 mod money;
 mod random;
 
@@ -13,6 +14,11 @@ use std::{
 
 use tokio::{task::JoinSet, time::timeout};
 
+pub use self::callbacks::{
+    a_callback_is_heeded_once, a_callback_of_a_refused_commit_is_not_kept,
+    a_task_is_found_while_its_job_is_under_way, callbacks_are_found_again_as_they_were,
+    refused_callbacks_are_forgotten_and_others_known,
+};
 pub use self::money::{
     a_budget_is_never_exceeded, a_charge_made_again_leaves_the_first, a_free_end_gives_the_charge_back,
     a_move_is_charged_when_it_is_made, a_move_keeps_to_the_budget_of_the_owner,
@@ -124,6 +130,11 @@ macro_rules! __job_store_cases {
             a_move_keeps_to_the_budget_of_the_owner,
             a_move_is_charged_when_it_is_made,
             a_charge_made_again_leaves_the_first,
+            callbacks_are_found_again_as_they_were,
+            a_callback_is_heeded_once,
+            a_callback_of_a_refused_commit_is_not_kept,
+            refused_callbacks_are_forgotten_and_others_known,
+            a_task_is_found_while_its_job_is_under_way,
         }
     };
 }

@@ -17,6 +17,7 @@ use midjourney_core::{
     job::{AccountName, Job, JobStore, JobStoreExt as _, Policy},
     memory::{MemoryImageStore, MemoryJobStore},
     testing::{FakeClient, FakeClock, SeededEntropy},
+    webhook::CallbackRegistration,
 };
 
 pub(crate) struct World {
@@ -25,6 +26,7 @@ pub(crate) struct World {
     pub(crate) client: Arc<FakeClient>,
     pub(crate) clock: FakeClock,
     pub(crate) policy: Policy,
+    pub(crate) callback: Option<CallbackRegistration>,
 }
 
 impl World {
@@ -35,6 +37,7 @@ impl World {
             client: Arc::new(client),
             clock: FakeClock::new(),
             policy: Policy::default(),
+            callback: None,
         }
     }
 
@@ -46,6 +49,7 @@ impl World {
             client: Arc::clone(&self.client),
             clock: self.clock.clone(),
             policy: self.policy.clone(),
+            callback: self.callback.clone(),
         }
     }
 
@@ -60,7 +64,7 @@ impl World {
             clock: Arc::new(self.clock.clone()),
             entropy: Arc::new(SeededEntropy::new(seed)),
             policy: self.policy.clone(),
-            callback: None,
+            callback: self.callback.clone(),
             links: None,
         };
         Gateway::new(parts, PromptRules::default())

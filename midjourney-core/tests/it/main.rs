@@ -14,6 +14,7 @@ mod apiframe;
 #[cfg(all(feature = "upstream-midjourney-web", feature = "upstreams"))]
 mod broken_answers;
 mod budgets;
+mod callbacks;
 mod crash;
 mod engine;
 #[cfg(all(feature = "upstream-midjourney-web", feature = "upstreams"))]

@@ -25,13 +25,16 @@ use midjourney_core::{
     job::{
         AccountName, Action, Capabilities, Claim, Commit, Failure, Input, InputImage, JobRequest, JobStore,
         JobStoreExt as _, Moment, PictureForm, RemoteImage, RemoteStatus, Resolution, Stage, Status,
-        UpstreamId, step,
+        UpstreamId, Verdict, step,
     },
     testing::{FakeClient, FakeClock, FaultPlan, FaultyJobStore, SeededEntropy},
 };
 use tokio::sync::Semaphore;
 
-use crate::given::World;
+use crate::{
+    callbacks::{reachable, to_job},
+    given::World,
+};
 
 /// The calls that can be made to wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -141,7 +144,7 @@ fn start(world: &World, jobs: Arc<dyn JobStore>, client: Arc<Gated>, config: Eng
         clock: Arc::new(world.clock.clone()),
         entropy: Arc::new(SeededEntropy::new(7)),
         policy: world.policy.clone(),
-        callback: None,
+        callback: world.callback.clone(),
         links: None,
     };
     Gateway::new(parts, PromptRules::default()).start_engine(config)
@@ -396,6 +399,45 @@ async fn a_watcher_may_outlive_its_gateway() {
     drop(engine);
     let last = tokio::time::timeout(Duration::from_secs(20), watcher).await;
     assert_eq!(last.unwrap().unwrap(), Some(Status::Completed));
+}
+
+/// It comes before the answer to the submit does.
+#[tokio::test]
+async fn an_early_callback_and_the_answer_agree() {
+    let world = reachable(FakeClient::new());
+    let (id, client, engine) = out(&world, Call::Submit).await;
+    let task = world.client.tasks()[0].clone();
+    let early = to_job(&world, id, task.as_str());
+    let record = world.gateway().receive(early).await.unwrap();
+    assert_eq!(record.verdict, Verdict::Noticed);
+    assert_eq!(world.job(id).await.life.state.upstream(), Some(&task));
+    client.open();
+    assert_eq!(world.live_until_over(id).await.status(), Status::Completed);
+    drop(engine);
+    assert_eq!((world.client.paid(), world.client.submits().len()), (1, 1));
+}
+
+/// The answer that is on its way was given before the news.
+#[tokio::test]
+async fn a_callback_during_a_look_has_the_task_asked_about_again() {
+    let world = reachable(FakeClient::new());
+    world.client.script_statuses([
+        Ok(RemoteStatus::Running { progress: Some(10) }),
+        Ok(FakeClient::succeeded(1)),
+    ]);
+    let (id, client, engine) = out(&world, Call::Status).await;
+    let now = world.clock.now();
+    let news = to_job(&world, id, world.client.tasks()[0].as_str());
+    assert_eq!(
+        world.gateway().receive(news).await.unwrap().verdict,
+        Verdict::Noticed
+    );
+    client.open();
+    client.open();
+    settle().await;
+    let job = world.job(id).await;
+    drop(engine);
+    assert_eq!((job.status(), world.clock.now()), (Status::Completed, now));
 }
 
 #[tokio::test]

@@ -8,12 +8,13 @@ use midjourney_core::{
     image::{Image, Upload},
     job::{
         Commit, IdempotencyKey, Insertion, Job, LONGEST_WAIT, Lease, LeaseEnd, NewJobs, Overdrawn,
-        RequestDigest, Status, StoreError, wakes_at,
+        RequestDigest, Status, StoreError, UpstreamId, wakes_at,
     },
 };
 use rusqlite::{Connection, OptionalExtension as _, params};
 
 use super::{
+    callbacks,
     error::{failed, is_constraint},
     purses,
     queries::{self, CLAIMABLE, Earlier, LIVING},
@@ -329,6 +330,11 @@ impl Command for Change {
             status,
             holds_slot: present.holds_slot,
         };
+        if let Some(callback) = &commit.callback
+            && callbacks::is_known(tx.db, callback)?
+        {
+            return Err(StoreError::Repeated(job.id).into());
+        }
         let takes_slot = commit.life.state.holds_slot() && !before.holds_slot;
         if let Some(slots) = commit.slots
             && takes_slot
@@ -356,11 +362,13 @@ impl Command for Change {
             .due
             .map(|due| wakes_at(due, leased_until.map(Timestamp::from_millis)));
         let charge = job.charge;
+        let under_way = !job.status().is_final();
+        let task = job.life.state.upstream().filter(|_| under_way);
         tx.db
             .prepare_cached(
                 "UPDATE jobs SET status = ?2, holds_slot = ?3, due = ?4, wake_at = ?5, lease_until = ?6, version = ?7,
                                  sequence = ?8, updated_at = ?9, life = ?10, account = ?11, cost = ?12,
-                                 charge = ?13, charged_at = ?14
+                                 charge = ?13, charged_at = ?14, task = ?15
                  WHERE row = ?1",
             )?
             .execute(params![
@@ -378,6 +386,7 @@ impl Command for Change {
                 int(job.cost.thousandths()),
                 (charge.cost != job.cost).then(|| int(charge.cost.thousandths())),
                 (charge.at != job.life.created).then(|| charge.at.as_millis()),
+                task.map(UpstreamId::as_str),
             ])?;
         if let Some(event) = &self.event {
             let position = tx.next_position()?;
@@ -388,6 +397,9 @@ impl Command for Change {
                 commit.now.as_millis(),
                 event
             ])?;
+        }
+        if let Some(callback) = &commit.callback {
+            callbacks::put(tx.db, callback)?;
         }
         for image in &commit.images {
             put_image(tx.db, image)?;

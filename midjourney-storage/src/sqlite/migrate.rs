@@ -21,6 +21,7 @@ pub(super) const APPLICATION_ID: i32 = 0x4d4a_6777;
 const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0001_jobs.sql"),
     include_str!("migrations/0002_uploads.sql"),
+    include_str!("migrations/0003_callbacks.sql"),
 ];
 
 const OPERATION: &str = "opening the database";
@@ -133,7 +134,8 @@ mod tests {
             checksums,
             [
                 include_str!("migrations/0001_jobs.sha256").trim(),
-                include_str!("migrations/0002_uploads.sha256").trim()
+                include_str!("migrations/0002_uploads.sha256").trim(),
+                include_str!("migrations/0003_callbacks.sha256").trim()
             ]
         );
     }

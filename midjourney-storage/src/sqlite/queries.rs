@@ -8,8 +8,7 @@ use midjourney_core::{
 };
 use rusqlite::{Connection, OptionalExtension as _, params};
 
-use self::lists::END;
-pub(super) use self::lists::jobs;
+pub(super) use self::lists::{END, jobs};
 use super::{
     rows::{
         EVENT, FIRST_EVENT, IMAGE, JOB, RawEvent, RawImage, RawJob, RawUpload, UPLOAD, count, int,

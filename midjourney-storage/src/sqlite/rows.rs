@@ -61,15 +61,15 @@ pub(super) fn count(number: usize) -> i64 {
 }
 
 /// One column of one row on its way into the domain.
-struct Cell<'a> {
-    table: &'static str,
-    row: &'a dyn Fn() -> String,
-    column: &'static str,
-    value: Value,
+pub(super) struct Cell<'a> {
+    pub(super) table: &'static str,
+    pub(super) row: &'a dyn Fn() -> String,
+    pub(super) column: &'static str,
+    pub(super) value: Value,
 }
 
 impl Cell<'_> {
-    fn corrupt(&self, source: impl Into<BoxError>) -> StoreError {
+    pub(super) fn corrupt(&self, source: impl Into<BoxError>) -> StoreError {
         StoreError::Corrupt {
             table: self.table,
             row: (self.row)(),
@@ -78,7 +78,7 @@ impl Cell<'_> {
         }
     }
 
-    fn text(self) -> Result<String, StoreError> {
+    pub(super) fn text(self) -> Result<String, StoreError> {
         match self.value {
             Value::Text(text) => Ok(text),
             _ => Err(self.corrupt("not text")),
@@ -92,11 +92,11 @@ impl Cell<'_> {
         }
     }
 
-    fn number<T: TryFrom<i64>>(&self) -> Result<T, StoreError> {
+    pub(super) fn number<T: TryFrom<i64>>(&self) -> Result<T, StoreError> {
         T::try_from(self.int()?).map_err(|_| self.corrupt("out of range"))
     }
 
-    fn blob<const N: usize>(&self) -> Result<[u8; N], StoreError> {
+    pub(super) fn blob<const N: usize>(&self) -> Result<[u8; N], StoreError> {
         match &self.value {
             Value::Blob(bytes) => {
                 <[u8; N]>::try_from(bytes.as_slice()).map_err(|_| self.corrupt(format!("not {N} bytes")))
@@ -105,8 +105,19 @@ impl Cell<'_> {
         }
     }
 
-    fn time(&self) -> Result<Timestamp, StoreError> {
+    pub(super) fn time(&self) -> Result<Timestamp, StoreError> {
         self.int().map(Timestamp::from_millis)
+    }
+
+    /// What `read` makes of it; `None` for one that is empty.
+    pub(super) fn optional<T>(
+        self,
+        read: impl FnOnce(Self) -> Result<T, StoreError>,
+    ) -> Result<Option<T>, StoreError> {
+        if self.is_null() {
+            return Ok(None);
+        }
+        read(self).map(Some)
     }
 
     const fn is_null(&self) -> bool {
@@ -115,7 +126,7 @@ impl Cell<'_> {
 }
 
 /// A row's name in errors: its id where that can be read, else its bytes.
-fn name(value: &Value, id: impl Fn([u8; 16]) -> String) -> String {
+pub(super) fn name(value: &Value, id: impl Fn([u8; 16]) -> String) -> String {
     match value {
         Value::Blob(bytes) => {
             <[u8; 16]>::try_from(bytes.as_slice()).map_or_else(|_| format!("{bytes:02x?}"), id)
@@ -214,7 +225,10 @@ impl RawJob {
 }
 
 impl Cell<'_> {
-    fn text_with<T>(self, parse: impl FnOnce(&str) -> Result<T, BoxError>) -> Result<T, StoreError> {
+    pub(super) fn text_with<T>(
+        self,
+        parse: impl FnOnce(&str) -> Result<T, BoxError>,
+    ) -> Result<T, StoreError> {
         match &self.value {
             Value::Text(text) => parse(text).map_err(|error| self.corrupt(error)),
             _ => Err(self.corrupt("not text")),
@@ -368,7 +382,7 @@ fn size(width: &Cell<'_>, height: &Cell<'_>) -> Result<Option<(u32, u32)>, Store
     Ok(Some((width.number()?, height.number()?)))
 }
 
-fn values<const N: usize>(row: &Row<'_>, from: usize) -> rusqlite::Result<[Value; N]> {
+pub(super) fn values<const N: usize>(row: &Row<'_>, from: usize) -> rusqlite::Result<[Value; N]> {
     let mut values = [const { Value::Null }; N];
     for (value, column) in values.iter_mut().zip(from..) {
         // Text that is not UTF-8 is a fault of that row, to be told by the decoder, not of the query.

@@ -11,9 +11,9 @@ use midjourney_core::{
     id::{ImageId, JobId, UploadId},
     image::{Image, Upload},
     job::{
-        AccountName, Billing, Changes, Claim, Claimed, Commit, Counts, Event, IdempotencyKey, ImageQuery,
-        Insertion, Job, JobQuery, JobStore, LONGEST_WAIT, Lease, LeaseEnd, Live, NewJobs, Owner, Position,
-        Purse, RequestDigest, Share, StoreError,
+        AccountName, Billing, CallbackQuery, CallbackRecord, Changes, Claim, Claimed, Commit, Counts, Event,
+        IdempotencyKey, ImageQuery, Insertion, Job, JobQuery, JobStore, LONGEST_WAIT, Lease, LeaseEnd, Live,
+        NewJobs, Owner, Position, Purse, RequestDigest, Share, StoreError, UpstreamId,
     },
     memory::MemoryJobStore,
     page::Page,
@@ -36,6 +36,7 @@ enum Fault {
     CountsSlotsOfAll,
     CountsWrong,
     DropsAnEvent,
+    DropsCallbackSources,
     DropsProgress,
     DropsWaits,
     DuplicatesImages,
@@ -43,12 +44,15 @@ enum Fault {
     EventsBackwards,
     EventsOfNow,
     ExtendsNothing,
+    FindsTasksAnywhere,
     ForgetsBatches,
+    ForgetsCallbacks,
     ForgetsImages,
     ForgetsParents,
     ForgetsTrouble,
     HandsOutFinished,
     HeadStuck,
+    HeedsCallbacksAgain,
     HistoryFromStart,
     HistoryOfAnybody,
     IgnoresAccounts,
@@ -65,14 +69,16 @@ enum Fault {
     ImagesById,
     ImagesOldestFirst,
     KeepReleases,
+    KeepsAccounts,
+    KeepsCallbacksOfRefused,
     KeepsCharges,
     KeepsChargesOfMoved,
-    KeepsAccounts,
+    KeepsEveryCallback,
     KeepsImagesOfRefused,
     KeysLookFree,
     KeysOfAllOwners,
-    LeavesStrays,
     LeaselessCommitTakesLease,
+    LeavesStrays,
     ListsBackwards,
     ListsByOffset,
     ListsNothing,
@@ -107,6 +113,8 @@ struct Seen {
     requests: Vec<Vec<String>>,
     images: BTreeMap<ImageId, Image>,
     finished: Vec<Job>,
+    callbacks: Vec<CallbackRecord>,
+    flooded: bool,
     strays: Vec<Claimed>,
 }
 
@@ -398,6 +406,16 @@ impl JobStore for Broken {
             }
             Fault::ForgetsImages => commit.images.clear(),
             Fault::IgnoresSlots => commit.slots = None,
+            Fault::HeedsCallbacksAgain => {
+                if let Some(callback) = &mut commit.callback {
+                    callback.mark = None;
+                }
+            }
+            Fault::KeepsCallbacksOfRefused => {
+                if let Some(callback) = &commit.callback {
+                    self.inner.put_callbacks(std::slice::from_ref(callback)).await?;
+                }
+            }
             Fault::KeepsCharges if commit.billing == Billing::GiveBack => commit.billing = Billing::Keep,
             Fault::KeepsChargesOfMoved => {
                 if let Some(transfer) = &mut commit.transfer {
@@ -513,6 +531,46 @@ impl JobStore for Broken {
         Ok(page)
     }
 
+    async fn put_callbacks(&self, records: &[CallbackRecord]) -> Result<(), StoreError> {
+        let mut records = records.to_vec();
+        match self.fault {
+            Fault::DropsCallbackSources => records.iter_mut().for_each(|one| one.from = None),
+            Fault::KeepsEveryCallback => self.seen().callbacks.extend(records.iter().cloned()),
+            Fault::ForgetsCallbacks if records.iter().any(CallbackRecord::is_refused) => {
+                self.seen().flooded = true;
+            }
+            _ => {}
+        }
+        self.inner.put_callbacks(&records).await
+    }
+
+    async fn callbacks(&self, query: &CallbackQuery) -> Result<Page<CallbackRecord>, StoreError> {
+        let mut page = self.inner.callbacks(query).await?;
+        if self.has(Fault::ForgetsCallbacks) && self.seen().flooded {
+            page.items.retain(CallbackRecord::is_refused);
+        }
+        if self.has(Fault::KeepsEveryCallback) && page.next.is_none() {
+            let seen = self.seen();
+            let lost = seen.callbacks.iter().filter(|one| !page.items.contains(one));
+            let lost: Vec<_> = lost.cloned().collect();
+            page.items.extend(lost);
+        }
+        Ok(page)
+    }
+
+    async fn job_of_task(
+        &self,
+        account: &AccountName,
+        task: &UpstreamId,
+    ) -> Result<Option<JobId>, StoreError> {
+        if !self.has(Fault::FindsTasksAnywhere) {
+            return self.inner.job_of_task(account, task).await;
+        }
+        let jobs = self.everything().await?;
+        let found = jobs.iter().find(|job| job.life.state.upstream() == Some(task));
+        Ok(found.map(|job| job.id))
+    }
+
     async fn spent(&self, purses: &[Purse], now: Timestamp) -> Result<Vec<Spending>, StoreError> {
         let mut spent = self.inner.spent(purses, now).await?;
         if self.has(Fault::SpendsAhead) {
@@ -626,6 +684,12 @@ super::bites! {
     keys_of_all_owners: KeysOfAllOwners => [insert_takes_a_key_per_owner],
     keys_that_look_free: KeysLookFree => [earlier_answers_as_insert_would],
     strays_left_alone: LeavesStrays => [claim_takes_what_lies_too_far_ahead],
+    callbacks_without_a_source: DropsCallbackSources => [callbacks_are_found_again_as_they_were],
+    callbacks_heeded_again: HeedsCallbacksAgain => [a_callback_is_heeded_once],
+    callbacks_of_refused_commits: KeepsCallbacksOfRefused => [a_callback_of_a_refused_commit_is_not_kept],
+    callbacks_kept_for_ever: KeepsEveryCallback => [refused_callbacks_are_forgotten_and_others_known],
+    callbacks_driven_out: ForgetsCallbacks => [refused_callbacks_are_forgotten_and_others_known],
+    tasks_found_anywhere: FindsTasksAnywhere => [a_task_is_found_while_its_job_is_under_way],
     strays_handed_to_all: SharesStrays => [claim_hands_what_lies_too_far_ahead_to_one_worker],
     slots_ignored: IgnoresSlots => [commit_takes_no_more_slots_than_there_are],
     a_commit_that_takes_the_lease: LeaselessCommitTakesLease => [commit_without_a_lease_outdates_the_holder],

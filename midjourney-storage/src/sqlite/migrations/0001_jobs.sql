@@ -24,6 +24,8 @@ CREATE TABLE jobs (
     sequence        INTEGER NOT NULL DEFAULT 1,
     created_at      INTEGER NOT NULL,
     updated_at      INTEGER NOT NULL,
+    -- Its name at the upstream, while it is under way there.
+    task            TEXT,
     -- What its purses are charged with in all, in thousandths of a credit.
     cost            INTEGER NOT NULL DEFAULT 0,
     -- The last of its charges and its time; NULL where that is all of the cost, and where it was charged when accepted.
@@ -44,6 +46,7 @@ CREATE INDEX jobs_by_owner_status ON jobs (owner, status, id);
 CREATE INDEX jobs_by_batch ON jobs (batch, id) WHERE batch IS NOT NULL;
 -- Only jobs that are not over: what a start after a crash reads, however long the history is.
 CREATE INDEX jobs_by_wake ON jobs (account, status, wake_at, id) WHERE wake_at IS NOT NULL;
+CREATE INDEX jobs_by_task ON jobs (task, account) WHERE task IS NOT NULL;
 CREATE UNIQUE INDEX jobs_by_key ON jobs (owner, idempotency_key, ordinal) WHERE idempotency_key IS NOT NULL;
 
 -- Numbers that the writer keeps in the transaction of each change, since counting a million rows costs fifty pages of

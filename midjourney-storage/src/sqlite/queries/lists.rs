@@ -9,7 +9,7 @@ use rusqlite::{Connection, Params, params};
 use super::super::rows::{JOB, RawJob, count, status_code};
 
 /// Sorts after every id: blobs compare byte by byte, then by length.
-pub(super) const END: &[u8] = &[0xff; 17];
+pub(in super::super) const END: &[u8] = &[0xff; 17];
 
 /// Narrows a list to a batch, which is small: the rest is looked at in each of its jobs.
 const OF_BATCH: &str = " AND batch = ?3 AND (?4 IS NULL OR owner = ?4) AND (?5 IS NULL OR status = ?5)";

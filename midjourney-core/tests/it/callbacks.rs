@@ -1,0 +1,302 @@
+//! What upstreams say on their own: believed as far as it is proved, heeded once, recorded always.
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "helpers of tests fail as tests do"
+)]
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use bytes::Bytes;
+use midjourney_core::{
+    clock::Clock as _,
+    id::JobId,
+    job::{CallbackQuery, CallbackRecord, EventKind, REPLAY_WINDOW, Stage, Status, Verdict},
+    key::Secret,
+    testing::{FakeClient, SubmitOutcome},
+    webhook::{CallbackRegistration, Headers, Incoming},
+};
+
+use crate::given::World;
+
+/// A world whose upstream is told where to call.
+pub(crate) fn reachable(client: FakeClient) -> World {
+    let mut world = World::new(client);
+    let secret = Secret::new("a secret of the callbacks");
+    world.callback = Some(CallbackRegistration::new("https://gw.example/cb", secret));
+    world
+}
+
+/// What only the upstream of `job` was told: the end of its address.
+fn segment(world: &World, job: JobId) -> String {
+    let address = world.callback.as_ref().unwrap().url_for(job);
+    address.expose().rsplit('/').next().unwrap().to_owned()
+}
+
+/// A callback to the address of `job`.
+pub(crate) fn to_job(world: &World, job: JobId, body: &str) -> Incoming {
+    Incoming::new(Bytes::from(body.to_owned())).to(segment(world, job))
+}
+
+fn signed(incoming: Incoming, signature: &str) -> Incoming {
+    let headers: Headers = [(FakeClient::SIGNATURE, signature)].into_iter().collect();
+    incoming.with_headers(headers)
+}
+
+/// What becomes of `incoming`, with an id of its own.
+async fn received(world: &World, incoming: Incoming) -> CallbackRecord {
+    static SEED: AtomicU64 = AtomicU64::new(100);
+    let gateway = world.gateway_over(Arc::clone(&world.jobs), SEED.fetch_add(1, Ordering::SeqCst));
+    gateway.receive(incoming).await.unwrap()
+}
+
+async fn verdict(world: &World, incoming: Incoming) -> Verdict {
+    received(world, incoming).await.verdict
+}
+
+async fn recorded(world: &World) -> Vec<CallbackRecord> {
+    let mut query = CallbackQuery::default();
+    query.limit = 200;
+    world.gateway().callbacks(&query).await.unwrap().items
+}
+
+/// A job whose task is under way, and nobody working on it.
+async fn submitted(world: &World) -> (JobId, String) {
+    let id = world.accepted().await;
+    let engine = world.start();
+    world
+        .live_until("the submit", async || {
+            world.job(id).await.life.state.stage() == Some(Stage::Submitted)
+        })
+        .await;
+    drop(engine);
+    for _ in 0..200 {
+        tokio::task::yield_now().await;
+    }
+    (id, world.client.tasks()[0].as_str().to_owned())
+}
+
+#[tokio::test]
+async fn an_unsigned_callback_changes_nothing_but_has_the_task_asked_about_at_once() {
+    let world = reachable(FakeClient::new());
+    let (id, task) = submitted(&world).await;
+    let before = world.job(id).await;
+    let lie = format!("{task} done");
+    assert_eq!(verdict(&world, to_job(&world, id, &lie)).await, Verdict::Noticed);
+    let after = world.job(id).await;
+    assert_eq!(after.life.state, before.life.state);
+    assert_eq!(after.life.due, Some(world.clock.now()));
+    // Again it is known, and what has happened since is not undone.
+    world.clock.advance(Duration::from_millis(10));
+    assert_eq!(verdict(&world, to_job(&world, id, &lie)).await, Verdict::Repeated);
+    assert_eq!(world.job(id).await, after);
+    let records = recorded(&world).await;
+    assert_eq!(records.len(), 1);
+    assert_eq!((records[0].job, records[0].verdict), (Some(id), Verdict::Noticed));
+}
+
+#[tokio::test]
+async fn a_signed_callback_is_believed_without_a_look() {
+    let world = reachable(FakeClient::new().signing());
+    let (id, task) = submitted(&world).await;
+    let asked = world.client.polls(&world.client.tasks()[0]);
+    for (said, expected) in [("40", Some(40)), ("20", Some(40)), ("60", Some(60))] {
+        let incoming = signed(to_job(&world, id, &format!("{task} {said}")), "good");
+        assert_eq!(verdict(&world, incoming).await, Verdict::Applied);
+        assert_eq!(world.job(id).await.life.state.progress(), expected);
+    }
+    let done = signed(to_job(&world, id, &format!("{task} done")), "good");
+    assert_eq!(verdict(&world, done).await, Verdict::Applied);
+    assert_eq!(world.job(id).await.life.state.stage(), Some(Stage::Storing));
+    assert_eq!(world.client.polls(&world.client.tasks()[0]), asked);
+    let engine = world.start();
+    assert_eq!(world.live_until_over(id).await.status(), Status::Completed);
+    drop(engine);
+    let late = signed(to_job(&world, id, &format!("{task} 70")), "good");
+    assert_eq!(verdict(&world, late).await, Verdict::Late);
+}
+
+/// Whatever order they come in, with the answer to the submit lost.
+#[tokio::test]
+async fn every_order_of_callbacks_comes_to_the_same() {
+    let said = ["10", "40", "40", "90", "done"];
+    let mut orders = vec![vec![]];
+    for _ in said {
+        orders = orders
+            .into_iter()
+            .flat_map(|order: Vec<usize>| {
+                (0..said.len())
+                    .filter(|next| !order.contains(next))
+                    .map(|next| [order.clone(), vec![next]].concat())
+                    .collect::<Vec<_>>()
+            })
+            .collect();
+    }
+    assert_eq!(orders.len(), 120);
+    for order in orders {
+        let world = reachable(FakeClient::new().signing());
+        let (id, task) = submitted(&world).await;
+        for (turn, which) in order.iter().enumerate() {
+            let signature = format!(
+                "good {}",
+                world.clock.now().as_millis() + i64::try_from(turn).unwrap()
+            );
+            let body = format!("{task} {}", said[*which]);
+            verdict(&world, signed(to_job(&world, id, &body), &signature)).await;
+        }
+        let engine = world.start();
+        let job = world.live_until_over(id).await;
+        drop(engine);
+        assert_eq!(
+            (job.status(), world.client.paid()),
+            (Status::Completed, 1),
+            "{order:?}"
+        );
+        let events = world.gateway().history(id, 0, 100).await.unwrap();
+        assert!(
+            events.windows(2).all(|two| two[0].sequence < two[1].sequence),
+            "{order:?}"
+        );
+        assert_eq!(
+            events
+                .iter()
+                .filter(|event| event.kind == EventKind::Storing)
+                .count(),
+            1
+        );
+    }
+}
+
+/// It came to the address of this very job: that a task bears it is evidence.
+#[tokio::test]
+async fn a_callback_finds_a_lost_submit() {
+    let world = reachable(FakeClient::new());
+    world.client.script_submits([SubmitOutcome::LostAfter]);
+    let id = world.accepted().await;
+    let engine = world.start();
+    world
+        .live_until("the lost answer", async || {
+            world.job(id).await.life.state.stage() == Some(Stage::SubmitUnknown)
+        })
+        .await;
+    let task = world.client.tasks()[0].as_str().to_owned();
+    assert_eq!(verdict(&world, to_job(&world, id, &task)).await, Verdict::Noticed);
+    assert_eq!(world.job(id).await.life.state.upstream().unwrap().as_str(), task);
+    assert_eq!(world.live_until_over(id).await.status(), Status::Completed);
+    drop(engine);
+    assert_eq!(world.client.paid(), 1);
+}
+
+#[tokio::test]
+async fn what_is_not_proved_is_refused_and_changes_nothing() {
+    let world = reachable(FakeClient::new().signing());
+    let (id, task) = submitted(&world).await;
+    let before = world.job(id).await;
+    let body = format!("{task} done");
+    let other = JobId::new(
+        world.clock.now(),
+        &midjourney_core::testing::SeededEntropy::new(9),
+    );
+    let own = segment(&world, id);
+    let flipped = format!(
+        "{}{}",
+        &own[..own.len() - 1],
+        if own.ends_with('0') { '1' } else { '0' }
+    );
+    let to = |segment: &str| Incoming::new(Bytes::from(body.clone())).to(segment);
+    for (incoming, expected) in [
+        (to_job(&world, id, &body), Verdict::Forged),
+        (signed(to_job(&world, id, &body), "bad"), Verdict::Forged),
+        (signed(to_job(&world, id, &body), "good soon"), Verdict::Forged),
+        (signed(to_job(&world, id, ""), "good"), Verdict::Malformed),
+        (signed(to_job(&world, id, "another 20"), "good"), Verdict::Foreign),
+        (signed(to(&flipped), "good"), Verdict::Unknown),
+        (signed(to(&own[1..]), "good"), Verdict::Unknown),
+        (signed(to(""), "good"), Verdict::Unknown),
+        (signed(to_job(&world, other, &body), "good"), Verdict::Unknown),
+        (Incoming::new(Bytes::from(body.clone())), Verdict::Forged),
+    ] {
+        assert_eq!(verdict(&world, incoming).await, expected);
+    }
+    let twice: Headers = [(FakeClient::SIGNATURE, "good"), (FakeClient::SIGNATURE, "good")]
+        .into_iter()
+        .collect();
+    let incoming = to_job(&world, id, &body).with_headers(twice);
+    assert_eq!(verdict(&world, incoming).await, Verdict::Forged);
+    assert_eq!(world.job(id).await, before);
+    // Each is recorded, the refused ones together a second later.
+    world.clock.advance(Duration::from_secs(1));
+    world
+        .live_until("the records", async || recorded(&world).await.len() == 11)
+        .await;
+}
+
+#[tokio::test]
+async fn a_signature_is_good_for_five_minutes_both_ways() {
+    let world = reachable(FakeClient::new().signing());
+    let (id, task) = submitted(&world).await;
+    let now = world.clock.now().as_millis();
+    let window = i64::try_from(REPLAY_WINDOW.as_millis()).unwrap();
+    for (at, expected) in [
+        (now - window, Verdict::Applied),
+        (now - window - 1, Verdict::Expired),
+        (now + window, Verdict::Applied),
+        (now + window + 1, Verdict::Expired),
+        (i64::MIN, Verdict::Expired),
+        (i64::MAX, Verdict::Expired),
+        (0, Verdict::Expired),
+    ] {
+        let incoming = signed(to_job(&world, id, &format!("{task} 5")), &format!("good {at}"));
+        assert_eq!(verdict(&world, incoming).await, expected, "{at}");
+    }
+}
+
+/// The address that is the same for all takes what is signed, and finds the job by its task.
+#[tokio::test]
+async fn a_signed_callback_finds_its_job_by_its_task() {
+    let world = reachable(FakeClient::new().signing());
+    let early = signed(Incoming::new(Bytes::from("fake-1 30")), "good");
+    assert_eq!(verdict(&world, early).await, Verdict::Parked);
+    let (id, task) = submitted(&world).await;
+    let body = Bytes::from(format!("{task} 30"));
+    let record = received(&world, signed(Incoming::new(body), "good 0")).await;
+    assert_eq!(record.verdict, Verdict::Expired);
+    let body = Bytes::from(format!("{task} 35"));
+    let record = received(&world, signed(Incoming::new(body), "good")).await;
+    assert_eq!((record.verdict, record.job), (Verdict::Applied, Some(id)));
+}
+
+/// 1,000 callbacks, each ten times from 32 tasks.
+#[tokio::test(flavor = "multi_thread")]
+async fn callbacks_that_come_many_times_are_heeded_once() {
+    let world = reachable(FakeClient::new().signing());
+    let (id, task) = submitted(&world).await;
+    let gateway = world.gateway();
+    let before = world.job(id).await.version;
+    let mut senders = tokio::task::JoinSet::new();
+    for sender in 0..32_usize {
+        let gateway = gateway.clone();
+        let incoming: Vec<_> = (0..10_000)
+            .filter(|number| number % 32 == sender)
+            .map(|number| to_job(&world, id, &format!("{task} note-{}", number % 1_000)))
+            .collect();
+        senders.spawn(async move {
+            let mut applied = 0;
+            for incoming in incoming {
+                let record = gateway.receive(signed(incoming, "good")).await.unwrap();
+                assert!(!record.is_refused());
+                applied += usize::from(record.verdict == Verdict::Applied);
+            }
+            applied
+        });
+    }
+    let applied: usize = senders.join_all().await.into_iter().sum();
+    assert_eq!(applied, 1_000);
+    assert_eq!(world.job(id).await.version, before + 1_000);
+}

@@ -1,0 +1,192 @@
+//! The callbacks that came in: a table that forgets.
+
+use midjourney_core::{
+    clock::Timestamp,
+    id::{CallbackId, JobId},
+    job::{
+        AccountName, CALLBACKS_KEPT, CallbackQuery, CallbackRecord, KNOWN_AGAIN, StoreError, UpstreamId,
+        Verdict,
+    },
+};
+use rusqlite::{Connection, OptionalExtension as _, Row, params, types::Value};
+
+use super::{
+    queries::END,
+    rows::{Cell, count, int, name, values},
+    writer::{Command, Refusal, Tx},
+};
+
+/// The columns of [`RawCallback`], in its order.
+const CALLBACK: &str = "id, received_at, account, job, task, verdict, detail, bytes, source, mark";
+
+/// After how many of them old ones are looked for.
+const SWEEP_EVERY: i64 = 256;
+
+/// How many old ones go at a time; more than come in between.
+const SWEPT: i64 = 1_024;
+
+/// Whether one like `callback` was heeded before.
+pub(super) fn is_known(db: &Connection, callback: &CallbackRecord) -> rusqlite::Result<bool> {
+    let Some(mark) = callback.mark else {
+        return Ok(false);
+    };
+    db.prepare_cached("SELECT EXISTS (SELECT 1 FROM callbacks WHERE mark = ?1)")?
+        .query_row([mark], |row| row.get(0))
+}
+
+/// Adds one that is not known.
+pub(super) fn put(db: &Connection, callback: &CallbackRecord) -> rusqlite::Result<()> {
+    let verdict = Verdict::ALL
+        .iter()
+        .position(|verdict| *verdict == callback.verdict);
+    db.prepare_cached(&format!(
+        "INSERT INTO callbacks ({CALLBACK}) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)"
+    ))?
+    .execute(params![
+        callback.id.as_bytes(),
+        callback.at.as_millis(),
+        callback.account.as_ref().map(AccountName::as_str),
+        callback.job.as_ref().map(JobId::as_bytes),
+        callback.task.as_ref().map(UpstreamId::as_str),
+        verdict.map(count),
+        callback.detail,
+        int(callback.bytes),
+        callback.from.map(|from| from.to_string()),
+        callback.mark,
+    ])?;
+    if db.last_insert_rowid() % SWEEP_EVERY == 0 {
+        sweep(db, callback.at)?;
+    }
+    Ok(())
+}
+
+/// Removes what need not be kept.
+fn sweep(db: &Connection, now: Timestamp) -> rusqlite::Result<()> {
+    let kept = int(CALLBACKS_KEPT);
+    db.prepare_cached(
+        "DELETE FROM callbacks WHERE mark IS NULL AND row <=
+             (SELECT row FROM callbacks WHERE mark IS NULL ORDER BY row DESC LIMIT 1 OFFSET ?1)",
+    )?
+    .execute([kept])?;
+    // Rows come in the order of time: where the oldest is young, so are all.
+    let span = "SELECT min(row), max(row) FROM callbacks";
+    let span = db
+        .prepare_cached(span)?
+        .query_row([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let (Some(first), Some(last)): (Option<i64>, Option<i64>) = span else {
+        return Ok(());
+    };
+    let known = i64::try_from(KNOWN_AGAIN.as_millis()).unwrap_or(i64::MAX);
+    db.prepare_cached(
+        "DELETE FROM callbacks WHERE row < ?1 AND row <= ?2 AND mark IS NOT NULL AND received_at < ?3",
+    )?
+    .execute(params![
+        first.saturating_add(SWEPT),
+        last.saturating_sub(kept),
+        now.as_millis().saturating_sub(known)
+    ])?;
+    Ok(())
+}
+
+/// [`JobStore::put_callbacks`](midjourney_core::job::JobStore::put_callbacks).
+pub(super) struct PutCallbacks(pub(super) Vec<CallbackRecord>);
+
+impl Command for PutCallbacks {
+    type Output = ();
+    const OPERATION: &'static str = "recording callbacks";
+
+    fn rows(&self) -> usize {
+        self.0.len()
+    }
+
+    fn run(&self, tx: &mut Tx<'_>) -> Result<(), Refusal> {
+        for callback in &self.0 {
+            if !is_known(tx.db, callback)? {
+                put(tx.db, callback)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+pub(super) fn list(
+    db: &Connection,
+    query: &CallbackQuery,
+    limit: usize,
+) -> rusqlite::Result<Vec<RawCallback>> {
+    let after = query.after.map(|cursor| cursor.key());
+    let after = after.as_ref().map_or(END, |key| key.as_slice());
+    let job = if query.job.is_some() {
+        "job = ?3"
+    } else {
+        "?3 IS NULL"
+    };
+    let wanted = query.verdict;
+    let verdict = Verdict::ALL.iter().position(|verdict| Some(*verdict) == wanted);
+    db.prepare_cached(&format!(
+        "SELECT {CALLBACK} FROM callbacks WHERE id < ?1 AND {job} AND (?4 IS NULL OR verdict = ?4)
+         ORDER BY id DESC LIMIT ?2"
+    ))?
+    .query_map(
+        params![
+            after,
+            count(limit),
+            query.job.as_ref().map(JobId::as_bytes),
+            verdict.map(count)
+        ],
+        RawCallback::read,
+    )?
+    .collect()
+}
+
+pub(super) fn job_of_task(
+    db: &Connection,
+    account: &AccountName,
+    task: &UpstreamId,
+) -> rusqlite::Result<Option<JobId>> {
+    db.prepare_cached("SELECT id FROM jobs WHERE account = ?1 AND task = ?2 LIMIT 1")?
+        .query_row([account.as_str(), task.as_str()], |row| row.get(0))
+        .optional()
+        .map(|id| id.map(JobId::from_bytes))
+}
+
+/// A row of `callbacks`.
+pub(super) struct RawCallback([Value; 10]);
+
+impl RawCallback {
+    fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
+        values(row, 0).map(Self)
+    }
+
+    /// The callback in it.
+    pub(super) fn decode(self) -> Result<CallbackRecord, StoreError> {
+        let [id, at, account, job, task, verdict, detail, bytes, source, mark] = self.0;
+        let own = id.clone();
+        let row = || name(&own, |id| CallbackId::from_bytes(id).to_string());
+        let cell = |column, value| Cell {
+            table: "callbacks",
+            row: &row,
+            column,
+            value,
+        };
+        let verdict = cell("verdict", verdict);
+        let known = Verdict::ALL.get(verdict.number::<usize>()?).copied();
+        let mut callback = CallbackRecord::new(
+            CallbackId::from_bytes(cell("id", id).blob()?),
+            cell("received_at", at).time()?,
+            cell("bytes", bytes).number()?,
+            cell("source", source).optional(|source| source.text_with(|text| Ok(text.parse()?)))?,
+            known.ok_or_else(|| verdict.corrupt("no verdict has that number"))?,
+        );
+        callback.account = cell("account", account)
+            .optional(Cell::text)?
+            .map(AccountName::new);
+        callback.job = cell("job", job)
+            .optional(|job| job.blob())?
+            .map(JobId::from_bytes);
+        callback.task = cell("task", task).optional(Cell::text)?.map(UpstreamId::new);
+        callback.detail = cell("detail", detail).text()?;
+        callback.mark = cell("mark", mark).optional(|mark| mark.blob())?;
+        Ok(callback)
+    }
+}
