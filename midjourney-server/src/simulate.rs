@@ -9,7 +9,7 @@
 //! | `GET /pictures/{task}/{index}.png` | a picture of a finished task |
 //!
 //! To add an upstream, write `dialects/<name>.rs` with its `Wire`, name it in [`Dialect`], and
-//! give it a line at the end of `tests/it/clients.rs`.
+//! give it a line in `each_dialect!` of `tests/it/upstreams.rs`.
 
 mod answer;
 mod backend;
@@ -22,16 +22,12 @@ use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
 use axum::{
     Json, Router,
-    body::Body,
     extract::{DefaultBodyLimit, Path, RawQuery, State},
-    http::{StatusCode, header},
+    http::StatusCode,
     response::{IntoResponse as _, Response},
     routing::get,
 };
-use midjourney_core::{
-    client::{MidjourneyClient as _, simulator::SimulatorOptions},
-    clock::Clock,
-};
+use midjourney_core::{client::simulator::SimulatorOptions, clock::Clock};
 
 use self::{backend::Backend, faults::Plan};
 use crate::http::{self, ServeOptions, Stopping};
@@ -198,14 +194,5 @@ async fn picture(
         return (StatusCode::FORBIDDEN, "the signature has expired").into_response();
     }
     let index = name.strip_suffix(".png").and_then(|index| index.parse().ok());
-    let Some(index) = index else {
-        return StatusCode::NOT_FOUND.into_response();
-    };
-    let Some(image) = backend.picture(&task, index).await else {
-        return StatusCode::NOT_FOUND.into_response();
-    };
-    match backend.simulator().fetch(&image).await {
-        Ok(bytes) => ([(header::CONTENT_TYPE, "image/png")], Body::from_stream(bytes)).into_response(),
-        Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
-    }
+    answer::picture(&backend, &task, index).await
 }

@@ -4,15 +4,16 @@ use std::{io, time::Duration};
 
 use axum::{
     body::{Body, Bytes},
-    http::{StatusCode, header},
+    http::{HeaderValue, StatusCode, header},
     response::{IntoResponse as _, Response},
 };
 use futures_util::{
     StreamExt as _,
     stream::{self, BoxStream},
 };
+use midjourney_core::client::MidjourneyClient as _;
 
-use super::faults::Fault;
+use super::{backend::Backend, faults::Fault};
 
 /// How long a huge answer is, in pieces.
 const PIECES: usize = 24 * 16;
@@ -39,6 +40,28 @@ pub(super) fn rate_limited() -> Response {
         .into_response()
 }
 
+/// Stopped by Cloudflare, before the upstream heard of it.
+pub(super) fn challenge() -> Response {
+    let mut said = page(StatusCode::FORBIDDEN, PAGE.to_owned());
+    let challenge = HeaderValue::from_static("challenge");
+    said.headers_mut().insert("cf-mitigated", challenge);
+    said
+}
+
+/// The picture of a finished task.
+pub(super) async fn picture(backend: &Backend, task: &str, index: Option<u8>) -> Response {
+    let Some(index) = index else {
+        return StatusCode::NOT_FOUND.into_response();
+    };
+    let Some(image) = backend.picture(task, index).await else {
+        return StatusCode::NOT_FOUND.into_response();
+    };
+    match backend.simulator().fetch(&image).await {
+        Ok(bytes) => ([(header::CONTENT_TYPE, "image/png")], Body::from_stream(bytes)).into_response(),
+        Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
+    }
+}
+
 /// The answer `said` gone wrong by `fault`; unchanged where the fault is about something else.
 pub(super) fn spoil(said: Response, fault: Fault, secrets: &str) -> Response {
     match fault {
@@ -55,7 +78,7 @@ pub(super) fn spoil(said: Response, fault: Fault, secrets: &str) -> Response {
         Fault::Drip => drip(said),
         Fault::WrongType => {
             let mut said = said;
-            let html = header::HeaderValue::from_static("text/html");
+            let html = HeaderValue::from_static("text/html");
             said.headers_mut().insert(header::CONTENT_TYPE, html);
             said
         }

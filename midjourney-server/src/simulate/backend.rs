@@ -256,6 +256,10 @@ impl Backend {
             faults = faults.turning(Fault::Vanish, Fault::Fail);
         }
         self.state().account.submits += 1;
+        if faults.has(Fault::Cloudflare) {
+            self.state().account.refused += 1;
+            return answer::challenge();
+        }
         match self.take(order, faults.clone()).await {
             Ok(seen) => {
                 let said = say(Ok(&seen));
@@ -306,10 +310,8 @@ impl Backend {
     fn secrets(&self, order: Option<&Order>) -> String {
         let callback = order.and_then(|order| order.callback.as_deref());
         let kept = order.and_then(|order| order.kept.as_deref());
-        let told: Vec<_> = [self.key.as_deref(), callback, kept]
-            .into_iter()
-            .flatten()
-            .collect();
+        let shown = self.wire.shown(self.key.as_deref());
+        let told: Vec<_> = [shown.as_deref(), callback, kept].into_iter().flatten().collect();
         told.join(" ")
     }
 
@@ -506,6 +508,11 @@ impl Backend {
         ids: Option<&[String]>,
         say: impl FnOnce(&[Seen]) -> Response + Send,
     ) -> Response {
+        for id in ids.into_iter().flatten() {
+            if let Some(task) = self.state().tasks.get_mut(id) {
+                task.asked += 1;
+            }
+        }
         let ids = ids.map_or_else(|| self.state().order.clone(), <[String]>::to_vec);
         let mut all = Vec::new();
         for id in ids {
@@ -518,6 +525,7 @@ impl Backend {
     fn told(&self, said: Response) -> Response {
         match self.plan.question() {
             Some(Fault::RateLimited) => answer::rate_limited(),
+            Some(Fault::Cloudflare) => answer::challenge(),
             Some(fault) => answer::spoil(said, fault, &self.secrets(None)),
             None => said,
         }

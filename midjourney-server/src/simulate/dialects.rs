@@ -5,6 +5,7 @@ mod apiframe;
 mod evolink;
 mod legnext;
 mod midjourney_proxy;
+mod midjourney_web;
 mod named;
 mod ttapi;
 mod verbs;
@@ -21,6 +22,7 @@ use self::{
     evolink::EvoLink,
     legnext::LegNext,
     midjourney_proxy::{MidjourneyProxy, Variety},
+    midjourney_web::MidjourneyWeb,
     ttapi::TtApi,
     youchuan::YouChuan,
 };
@@ -44,6 +46,11 @@ pub(super) trait Wire: fmt::Debug + Send + Sync + 'static {
     /// Whether it refuses forbidden content at once; else the task fails later.
     fn refuses_content(&self) -> bool {
         true
+    }
+
+    /// What callers show to be known, where `key` is wanted of them: an answer that repeats secrets repeats this.
+    fn shown(&self, key: Option<&str>) -> Option<String> {
+        key.map(str::to_owned)
     }
 }
 
@@ -81,11 +88,13 @@ pub enum Dialect {
     ApiFrame,
     /// `EvoLink`.
     EvoLink,
+    /// Midjourney's own web interface. Its key is the first refresh token of a session.
+    MidjourneyWeb,
 }
 
 impl Dialect {
     /// Every dialect.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::MidjourneyProxyJava,
         Self::MidjourneyProxyPlus,
         Self::MidjourneyProxyTrueAi,
@@ -96,6 +105,7 @@ impl Dialect {
         Self::AceData,
         Self::ApiFrame,
         Self::EvoLink,
+        Self::MidjourneyWeb,
     ];
 
     /// Its name on the command line.
@@ -111,6 +121,7 @@ impl Dialect {
             Self::AceData => "acedata",
             Self::ApiFrame => "apiframe",
             Self::EvoLink => "evolink",
+            Self::MidjourneyWeb => "midjourney-web",
         }
     }
 
@@ -126,6 +137,7 @@ impl Dialect {
             Self::AceData => Box::new(AceData),
             Self::ApiFrame => Box::new(ApiFrame),
             Self::EvoLink => Box::new(EvoLink),
+            Self::MidjourneyWeb => Box::new(MidjourneyWeb::default()),
         }
     }
 }

@@ -30,6 +30,8 @@ pub enum Fault {
     NoCredit,
     /// HTTP 429 with `Retry-After: 7`.
     RateLimited,
+    /// Cloudflare stands in the way: HTTP 403, its page, and a header that says so.
+    Cloudflare,
 
     /// The task is accepted and the connection closed before the first byte of the answer.
     Lost,

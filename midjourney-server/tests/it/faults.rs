@@ -205,6 +205,11 @@ async fn a_revoked_key_parks_its_account(dialect: Dialect) {
         .with_writer(log.clone())
         .finish();
     let _logging = tracing::subscriber::set_default(subscriber);
+    // A session that has ended is begun anew by its person.
+    let (kind, condition) = match dialect {
+        Dialect::MidjourneyWeb => (FailureKind::NeedsPerson, Condition::NeedsPerson),
+        _ => (FailureKind::AccountBlocked, Condition::Blocked),
+    };
     let world = world(dialect, 2).await;
     let begun = [world.order("a fox").await, world.order("a hen").await];
     for id in begun {
@@ -229,12 +234,7 @@ async fn a_revoked_key_parks_its_account(dialect: Dialect) {
         writeln!(told, "{view:?} {history:?}").unwrap();
         match job.life.failure() {
             Some(failure) if waiting.contains(id) => {
-                assert_eq!(
-                    (failure.kind, failure.spent),
-                    (FailureKind::AccountBlocked, Spent::No),
-                    "{:?}",
-                    job.life
-                );
+                assert_eq!((failure.kind, failure.spent), (kind, Spent::No), "{:?}", job.life);
                 refused += 1;
             }
             // Nobody can ask any more what became of it, and it is not begun again elsewhere.
@@ -242,7 +242,7 @@ async fn a_revoked_key_parks_its_account(dialect: Dialect) {
             None => assert_eq!((job.status(), job.account), (Status::Completed, account(1))),
         }
     }
-    assert_eq!(world.accounts.condition(&account(0)), Condition::Blocked);
+    assert_eq!(world.accounts.condition(&account(0)), condition);
     // Whoever finds it out is refused; nobody tries again at once.
     assert!(refused <= 2, "{refused} jobs were sent with a dead key");
     assert_eq!(world.paid(0).paid.len(), 1);
@@ -253,6 +253,48 @@ async fn a_revoked_key_parks_its_account(dialect: Dialect) {
         let place = told.find(secret);
         assert_eq!(place.map(|place| &told[place.saturating_sub(200)..place]), None);
     }
+}
+
+/// Who lets no program through is told to a person, who may get further; nothing is spent, and nothing is forgotten.
+#[tokio::test]
+async fn who_is_stopped_by_cloudflare_waits_for_a_person() {
+    let world = world(Dialect::MidjourneyWeb, 1).await;
+    let upstream = &world.upstreams[&account(0)].simulation;
+    let begun = world.order("a fox").await;
+    world
+        .until("it is begun", PACE, begun, |job| {
+            job.life.state.upstream().is_some()
+        })
+        .await;
+    upstream.spoil_question(Fault::Cloudflare);
+    let refused = world.order("a hen sim:cloudflare").await;
+    let job = world.over(refused).await;
+    let failure = job.life.failure().unwrap();
+    assert_eq!(
+        (failure.kind, failure.spent),
+        (FailureKind::NeedsPerson, Spent::No),
+        "{:?}",
+        job.life
+    );
+    assert!(failure.message.contains("Cloudflare"), "{failure:?}");
+    let next = world.order("a hare").await;
+    assert_eq!(world.over(begun).await.status(), Status::Completed);
+    assert_eq!(
+        world.look(next).await.status(),
+        Status::Pending,
+        "it is not sent into the wall"
+    );
+    assert_eq!(world.accounts.condition(&account(0)), Condition::NeedsPerson);
+    // Now and then one is sent to see whether somebody was there.
+    let job = world
+        .until("the account is tried again", HASTE, next, |job| {
+            job.status().is_final()
+        })
+        .await;
+    assert_eq!(job.status(), Status::Completed, "{:?}", job.life);
+    assert_eq!(world.accounts.condition(&account(0)), Condition::Ok);
+    let account = world.paid(0);
+    assert_eq!((account.submits, account.refused, account.paid.len()), (3, 1, 2));
 }
 
 macro_rules! faults {

@@ -30,6 +30,7 @@ mod http_support;
 mod imitation;
 mod kill;
 mod lost_answers;
+mod midjourney_web;
 mod mj;
 mod mj_client;
 mod process;

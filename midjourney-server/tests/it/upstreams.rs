@@ -10,6 +10,7 @@ use midjourney_core::{
         evolink::EvoLink,
         legnext::LegNext,
         midjourney_proxy::{self, MidjourneyProxy},
+        midjourney_web::{MidjourneyWeb, WebOptions},
         ttapi::TtApi,
         youchuan::YouChuan,
     },
@@ -39,6 +40,7 @@ macro_rules! each_dialect {
         $with!(acedata, AceData);
         $with!(apiframe, ApiFrame);
         $with!(evolink, EvoLink);
+        $with!(midjourney_web, MidjourneyWeb);
     };
 }
 pub(crate) use each_dialect;
@@ -57,6 +59,7 @@ fn each_dialect_is_tested() {
 
 /// A key as this upstream gives them out, around [`SECRET`].
 pub(crate) fn key(dialect: Dialect) -> String {
+    // The refresh token of a session may stand alone.
     if dialect == Dialect::YouChuan {
         format!("app|{SECRET}")
     } else {
@@ -83,8 +86,12 @@ pub(crate) async fn vault(key: &str) -> Arc<MemoryKeys> {
     keys
 }
 
-/// The client that talks like `dialect`.
-pub(crate) fn client(dialect: Dialect, options: HttpOptions) -> Arc<dyn MidjourneyClient> {
+/// The client that talks like `dialect`, whose key is in `keys`.
+pub(crate) fn client(
+    dialect: Dialect,
+    options: HttpOptions,
+    keys: Arc<MemoryKeys>,
+) -> Arc<dyn MidjourneyClient> {
     let proxy = |options, dialect| Arc::new(MidjourneyProxy::new(options).with_dialect(dialect));
     match dialect {
         Dialect::MidjourneyProxyJava => proxy(options, midjourney_proxy::Dialect::Java),
@@ -97,6 +104,7 @@ pub(crate) fn client(dialect: Dialect, options: HttpOptions) -> Arc<dyn Midjourn
         Dialect::AceData => Arc::new(AceData::new(options)),
         Dialect::ApiFrame => Arc::new(ApiFrame::new(options)),
         Dialect::EvoLink => Arc::new(EvoLink::new(options)),
+        Dialect::MidjourneyWeb => Arc::new(web(options, keys)),
         other => panic!("{other} has no client here"),
     }
 }
@@ -104,5 +112,17 @@ pub(crate) fn client(dialect: Dialect, options: HttpOptions) -> Arc<dyn Midjourn
 /// The client of `simulation`, by the real time.
 pub(crate) async fn connected(dialect: Dialect, simulation: &Simulation) -> Arc<dyn MidjourneyClient> {
     let keys = vault(&key(dialect)).await;
-    client(dialect, options(simulation, keys, Arc::new(SystemClock)))
+    let options = options(simulation, Arc::clone(&keys), Arc::new(SystemClock));
+    client(dialect, options, keys)
+}
+
+/// The client of a person's session, as who embeds the library makes it: no configuration does.
+pub(crate) fn web(http: HttpOptions, vault: Arc<MemoryKeys>) -> MidjourneyWeb {
+    let at = |path: &str| http.base_url.join(path).unwrap();
+    let (name, clock) = (http.key.clone(), Arc::clone(&http.clock));
+    let mut options = WebOptions::new(name, vault, clock, http.outbound.clone(), "public-web-key")
+        .unwrap()
+        .at(at("/"), at("/cdn/"), at("/v1/token"));
+    options.http = http;
+    MidjourneyWeb::new(options)
 }

@@ -88,7 +88,10 @@ impl Setup {
         let options = upstreams::options(&simulation, Arc::clone(&keys), clock);
         // Only an answer that drips takes so long.
         let options = options.with_submit_timeout(Duration::from_secs(2));
-        let account = Account::new(name.clone(), upstreams::client(dialect, options));
+        let account = Account::new(
+            name.clone(),
+            upstreams::client(dialect, options, Arc::clone(&keys)),
+        );
         self.accounts = self.accounts.with(account.with_limits(limits));
         self.upstreams.insert(name, Upstream { simulation, keys });
         self
