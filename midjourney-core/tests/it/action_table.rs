@@ -9,7 +9,7 @@ use midjourney_core::{
         simulator::{Simulator, SimulatorOptions},
     },
     clock::SystemClock,
-    job::{Action, PictureForm},
+    job::{Action, FailureKind, JobRequest, PictureForm},
     net::{Outbound, OutboundOptions},
 };
 
@@ -114,4 +114,26 @@ async fn the_action_table_is_what_the_clients_can_do() {
         "the clients can do something else than docs/upstreams.md says: look whether that is meant, then run\n  \
          MEND_GOLDEN=1 cargo test -p midjourney-core --all-features action_table\nand commit the page"
     );
+}
+
+/// Whoever is refused for want of masks is told of every upstream that takes them.
+#[tokio::test]
+async fn who_takes_no_masks_names_those_that_do() {
+    let upstreams = upstreams().await;
+    let (_, evolink) = upstreams.iter().find(|(name, _)| *name == "evolink").unwrap();
+    for action in [Action::Inpaint, Action::Edit] {
+        let refusal = evolink
+            .check(&JobRequest::new(action, "a hat"), None)
+            .unwrap_err();
+        assert_eq!(refusal.kind, FailureKind::Unsupported);
+        for (_, client) in &upstreams {
+            let name = client.upstream();
+            let can = upstreams
+                .iter()
+                .any(|(_, other)| other.upstream() == name && other.supports(action));
+            // The simulator does everything, and spends nothing.
+            let named = refusal.message.contains(name);
+            assert_eq!(named, can && name != "simulator", "{name}: {refusal}");
+        }
+    }
 }

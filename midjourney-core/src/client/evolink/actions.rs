@@ -1,8 +1,10 @@
 //! Which model does what is asked, and with which body (`docs/official-api/*.md`).
 //!
 //! Masks are polygons here, or pictures whose opaque parts are drawn anew (`v8-1-upload-paint.md`). Ours are white on black
-//! and opaque throughout: the whole picture would be drawn anew, and paid. Without a mask an edit draws what the picture leaves
-//! free of its canvas (`canvas-edit.md`), and ours fill it. So there is no inpaint and no edit.
+//! and opaque throughout: the whole picture would be drawn anew, and paid. Nor can they be traced into polygons: `width` and
+//! `height` beside their points are "region dimensions" in one place (`inpaint.md`, where points lie beyond both) and the
+//! picture's at upstreams of the same shape, so nobody knows what would be drawn over. Without a mask an edit draws what the
+//! picture leaves free of its canvas (`canvas-edit.md`), and ours fill it. So there is no inpaint and no edit.
 
 use super::model::{Series, Written};
 use crate::{
@@ -38,6 +40,15 @@ pub(super) fn supports(action: Action) -> bool {
         .any(|series| verb(series, action).is_some())
 }
 
+/// Where there is `action` instead, which needs a mask or fills a canvas.
+const fn masked(action: Action) -> Option<&'static str> {
+    match action {
+        Action::Inpaint => Some("acedata, apiframe, legnext, midjourney-proxy, ttapi and youchuan"),
+        Action::Edit => Some("acedata, legnext, midjourney-proxy and youchuan"),
+        _ => None,
+    }
+}
+
 /// What a task drawn by `model` offers: the models of its series that start from a task. What was upscaled is not upscaled
 /// again (`upscale.md`).
 pub(super) fn offers(model: &str) -> Vec<RemoteAction> {
@@ -65,6 +76,11 @@ fn name(series: Series, verb: &str) -> String {
 /// The body that `request` is sent with, but for its pictures and its callback, or why it cannot be sent.
 pub(super) fn plan(request: &JobRequest, parent: Option<&ParentTask>) -> Result<Fields, Failure> {
     let action = request.action;
+    if let Some(others) = masked(action) {
+        return Err(unsupported(format!(
+            "EvoLink does not take masks as they come here, white on black, so it has no {action}; {others} do"
+        )));
+    }
     if !supports(action) {
         return Err(lacking(action, supports));
     }
