@@ -7,6 +7,7 @@
 //!   [`client_suite!`](crate::client_suite).
 //! - Fakes stand in for the world: [`FakeClock`], [`SeededEntropy`], [`FakeClient`].
 //! - [`FaultyJobStore`] fails or stops at the n-th operation, before or after it took effect.
+//! - [`Gauge`] gives files and tells how much of them somebody holds.
 //! - [`wait_until`] waits for a condition and tells the last state when it does not come.
 #![expect(
     clippy::unwrap_used,
@@ -21,6 +22,7 @@ pub mod client_suite;
 mod clock;
 mod entropy;
 mod faulty;
+mod gauge;
 mod given;
 pub mod image_store;
 pub mod job_store;
@@ -34,6 +36,7 @@ pub use client::{FakeClient, FetchOutcome, SubmitOutcome, Trouble, tiny_png};
 pub use clock::FakeClock;
 pub use entropy::SeededEntropy;
 pub use faulty::{FaultPlan, FaultyJobStore};
+pub use gauge::Gauge;
 pub use wait::wait_until;
 
 /// One case of a suite: its name, and what runs it on a fresh subject.

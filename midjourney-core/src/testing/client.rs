@@ -8,6 +8,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::{StreamExt as _, stream};
 
+use super::Gauge;
 use crate::{
     client::{Callback, ClientError, MidjourneyClient, ParentTask, Reconciliation, Submission},
     clock::Timestamp,
@@ -113,11 +114,13 @@ pub enum SubmitOutcome {
 }
 
 /// What one fetch of a picture comes to.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum FetchOutcome {
     /// These bytes.
     Bytes(Bytes),
+    /// A file of so many bytes, piece by piece.
+    Long(Gauge, usize),
     /// These bytes, and then the line breaks.
     Cut(Bytes),
     /// No bytes.
@@ -470,6 +473,7 @@ impl MidjourneyClient for FakeClient {
         let pieces: Vec<Result<Bytes, BoxError>> = match outcome {
             None => vec![Ok(tiny_png(image.index))],
             Some(FetchOutcome::Bytes(bytes)) => vec![Ok(bytes)],
+            Some(FetchOutcome::Long(gauge, length)) => return Ok(gauge.png(length)),
             Some(FetchOutcome::Cut(bytes)) => vec![Ok(bytes), Err("the line broke".into())],
             Some(FetchOutcome::Fail(trouble)) => return Err(trouble.into()),
         };

@@ -12,10 +12,10 @@ use midjourney_core::{
     gateway::{Act, Gateway, Imagine},
     image::{ByteStream, MediaType},
     job::{
-        Action, Capabilities, Direction, InputImage, Motion, Owner, ParentRef, PictureForm, Shape, Status,
-        Strength, UpscaleMode, Zoom,
+        Action, Capabilities, Direction, FailureKind, InputImage, Motion, Owner, ParentRef, PictureForm,
+        Shape, Spent, Status, Strength, UpscaleMode, Zoom,
     },
-    testing::{FakeClient, tiny_png},
+    testing::{FakeClient, FetchOutcome, Gauge, tiny_png},
 };
 
 use crate::given::World;
@@ -169,6 +169,35 @@ async fn an_uploaded_picture_reaches_the_upstream_as_it_takes_pictures() {
         assert_eq!(sent[0].file, Some((tiny_png(7), MediaType::Png)));
         assert_eq!(sent[1].file.is_some(), form == PictureForm::Bytes);
         assert_eq!(sent[1].url.as_deref(), Some("https://cdn.example/a.png"));
+    }
+}
+
+/// U13: what comes along is held whole for a while, so there is an end to it: 20 MiB a picture, 40 MiB a request.
+#[tokio::test]
+async fn pictures_that_come_along_are_bounded_each_and_together() {
+    const MIB: usize = 1024 * 1024;
+    for (count, each, words) in [(1, 1024, "20 MiB at most"), (5, 15, "40 MiB in all")] {
+        let mut can = Capabilities::default();
+        can.pictures = PictureForm::Bytes;
+        let world = World::new(FakeClient::new().with_capabilities(can));
+        let gauge = Gauge::default();
+        world
+            .client
+            .script_fetches(vec![FetchOutcome::Long(gauge.clone(), each * MIB); count]);
+        let request = Imagine::new("a fox").with_images(vec![link(); count]);
+        let id = world.gateway().imagine(request).await.unwrap().jobs[0].id;
+        let engine = world.start();
+        let job = world.live_until_over(id).await;
+        drop(engine);
+        let failure = job.life.failure().unwrap();
+        assert_eq!(
+            (failure.kind, failure.spent),
+            (FailureKind::InvalidPrompt, Spent::No),
+            "{failure:?}"
+        );
+        assert!(failure.message.contains(words), "{failure:?}");
+        assert!(gauge.given() <= 41 * MIB, "{} bytes were taken", gauge.given());
+        assert!(world.client.submits().is_empty());
     }
 }
 

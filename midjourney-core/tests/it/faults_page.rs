@@ -3,9 +3,10 @@
 use std::{fs, path::Path};
 
 /// Where the tests of a module may be.
-const PLACES: [&str; 4] = [
+const PLACES: [&str; 5] = [
     "midjourney-core/tests/it/{}.rs",
     "midjourney-server/tests/it/{}.rs",
+    "midjourney-storage/tests/it/{}.rs",
     "midjourney-core/src/testing/{}.rs",
     "midjourney-core/src/{}/tests.rs",
 ];

@@ -11,7 +11,7 @@ use midjourney_core::{
     gateway::Imagine,
     image::MediaType,
     job::{Failure, FailureKind, ImageQuery, RemoteStatus, Spent, Status},
-    testing::{FakeClient, FetchOutcome, SeededEntropy, SubmitOutcome, Trouble, tiny_png},
+    testing::{FakeClient, FetchOutcome, Gauge, SeededEntropy, SubmitOutcome, Trouble, tiny_png},
 };
 
 use crate::{given::World, pools::Pool};
@@ -271,6 +271,38 @@ async fn only_pictures_and_videos_are_stored_whatever_the_upstream_gives() {
             .then_some((FailureKind::ImageUnavailable, Spent::Yes));
         assert_eq!(failure, expected, "{name}");
     }
+}
+
+/// U13: who gives without end is not listened to for long.
+#[tokio::test]
+async fn a_picture_without_end_is_cut_and_not_asked_for_again() {
+    const MIB: usize = 1024 * 1024;
+    let world = World::new(FakeClient::new());
+    world.client.script_statuses([Ok(FakeClient::succeeded(1))]);
+    let gauge = Gauge::default();
+    world
+        .client
+        .script_fetches(vec![FetchOutcome::Long(gauge.clone(), 1024 * MIB); 9]);
+    let id = world.accepted().await;
+    let engine = world.start();
+    let job = world.live_until_over(id).await;
+    drop(engine);
+    let failure = job.life.failure().unwrap();
+    assert_eq!(
+        (failure.kind, failure.spent),
+        (FailureKind::ImageUnavailable, Spent::Yes),
+        "{failure:?}"
+    );
+    assert!(gauge.given() <= 65 * MIB, "{} bytes were taken", gauge.given());
+    assert!(
+        world
+            .jobs
+            .images(&ImageQuery::of(id))
+            .await
+            .unwrap()
+            .items
+            .is_empty()
+    );
 }
 
 /// U16: whoever calls and hears nothing is soon left alone.

@@ -10,7 +10,7 @@ use midjourney_core::{
     error::Chain,
     image::{ByteStream, ImageKey, ImageStore, ImageStoreError},
     image_store_suite,
-    testing::wait_until,
+    testing::{Gauge, wait_until},
 };
 use midjourney_storage::fs::LocalImageStore;
 use tempfile::TempDir;
@@ -117,6 +117,27 @@ async fn nothing_is_left_of_a_failed_write() {
     assert!(matches!(broken, Err(ImageStoreError::Source { .. })));
     assert!(drafts(&folder).is_empty());
     assert_eq!(store.length(&key()).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn a_picture_is_never_held_whole() {
+    const MIB: usize = 1024 * 1024;
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(&folder).await;
+    let (long, endless) = (Gauge::default(), Gauge::default());
+    let stored = store.put(&key(), long.png(48 * MIB), 64 << 20).await.unwrap();
+    assert_eq!(stored.bytes, 48 << 20);
+    let refused = store.put(&key(), endless.png(1024 * MIB), 64 << 20).await;
+    assert!(matches!(refused, Err(ImageStoreError::TooLarge { .. })));
+    for gauge in [long, endless] {
+        assert!(gauge.peak() <= MIB, "{} bytes were held at once", gauge.peak());
+        assert!(gauge.given() <= 65 * MIB, "{} bytes were taken", gauge.given());
+    }
+    let mut pieces = store.read(&key(), None).await.unwrap();
+    while let Some(piece) = pieces.try_next().await.unwrap() {
+        assert!(piece.len() <= MIB, "{} bytes in one piece", piece.len());
+    }
+    assert!(drafts(&folder).is_empty());
 }
 
 #[tokio::test]
