@@ -16,7 +16,7 @@ use crate::{
     image::ImageKind,
     job::{
         Action, Failure, FailureKind, InputImage, JobRequest, Need, RemoteAction, RemoteImage, RemoteResult,
-        RemoteStatus, Spent, Strength, UpscaleMode, UpstreamId,
+        RemoteStatus, Shape, Spent, Strength, UpscaleMode, UpstreamId,
     },
 };
 
@@ -64,6 +64,35 @@ impl Fault {
             })
         })
     }
+
+    /// What the submit ends in, where it starts no task.
+    fn refusal(self) -> Option<ClientError> {
+        Some(match self {
+            Self::Banned => ClientError::refused(moderated()),
+            Self::Invalid => ClientError::refused(
+                Failure::new(
+                    FailureKind::InvalidPrompt,
+                    "the simulator was told to refuse this prompt",
+                )
+                .with_upstream_text("Invalid prompt: sim:invalid"),
+            ),
+            Self::QueueFull => ClientError::not_now(
+                Failure::new(
+                    FailureKind::QueueFull,
+                    "the simulator was told that its queue is full",
+                ),
+                Some(Duration::from_secs(2)),
+            ),
+            Self::Lost => ClientError::lost(
+                Failure::new(
+                    FailureKind::Transient,
+                    "the simulator was told to lose its answer",
+                )
+                .with_spent(Spent::Maybe),
+            ),
+            _ => return None,
+        })
+    }
 }
 
 /// What a task gives.
@@ -74,6 +103,8 @@ enum Yield {
     Four,
     /// One picture.
     One,
+    /// One picture, made larger.
+    Large,
     /// Four prompts for a picture.
     Prompts,
     /// The prompt, shorter.
@@ -116,6 +147,15 @@ fn subject(request: &JobRequest) -> String {
     format!("{} of {}", request.action.name(), names.join(" and "))
 }
 
+/// Width to height of what a blend gives.
+const fn aspect(shape: Shape) -> (u32, u32) {
+    match shape {
+        Shape::Portrait => (2, 3),
+        Shape::Square => (1, 1),
+        Shape::Landscape => (3, 2),
+    }
+}
+
 /// Writes `value` as text that holds no more than letters, digits, `-` and `_`.
 pub(super) fn pack(prefix: &str, value: &impl Serialize) -> String {
     // Plain numbers and strings into memory: this cannot fail.
@@ -155,6 +195,11 @@ pub(super) fn check(request: &JobRequest, parent: Option<&ParentTask>) -> Result
     };
     let task = Task::read(&parent.upstream)
         .ok_or_else(|| unsupported(format!("{name}: the parent task is not one of the simulator's")))?;
+    if task.y == Yield::Large && matches!(request.action, Action::Upscale { .. }) {
+        return Err(unsupported(format!(
+            "{name}: the picture is upscaled already; start from the one that it was made of"
+        )));
+    }
     let last = task.count();
     if at.index == 0 && request.action.needs().index != Need::Must {
         return Ok(Some(task.p));
@@ -179,38 +224,13 @@ impl Task {
         let request = &submission.request;
         let origin = check(request, submission.parent.as_ref()).map_err(ClientError::refused)?;
         let fault = Fault::asked(&request.prompt);
-        match fault {
-            Some(Fault::Banned) => return Err(ClientError::refused(moderated())),
-            Some(Fault::Invalid) => {
-                return Err(ClientError::refused(
-                    Failure::new(
-                        FailureKind::InvalidPrompt,
-                        "the simulator was told to refuse this prompt",
-                    )
-                    .with_upstream_text("Invalid prompt: sim:invalid"),
-                ));
-            }
-            Some(Fault::QueueFull) => {
-                return Err(ClientError::not_now(
-                    Failure::new(
-                        FailureKind::QueueFull,
-                        "the simulator was told that its queue is full",
-                    ),
-                    Some(Duration::from_secs(2)),
-                ));
-            }
-            Some(Fault::Lost) => {
-                return Err(ClientError::lost(
-                    Failure::new(
-                        FailureKind::Transient,
-                        "the simulator was told to lose its answer",
-                    )
-                    .with_spent(Spent::Maybe),
-                ));
-            }
-            _ => {}
+        if let Some(refusal) = fault.and_then(Fault::refusal) {
+            return Err(refusal);
         }
-        let params = Params::read(&request.prompt);
+        let mut params = Params::read(&request.prompt);
+        if let Action::Blend { shape } = request.action {
+            params.aspect = aspect(shape);
+        }
         let mark = draw::hash(submission.nonce.as_str().as_bytes());
         let mut drawing = match origin {
             Some(picture) => picture,
@@ -228,7 +248,11 @@ impl Task {
                         drawing.enlarge(1);
                     }
                 }
-                Yield::One
+                if mode == UpscaleMode::Cutout {
+                    Yield::One
+                } else {
+                    Yield::Large
+                }
             }
             Action::Variation { strength } => {
                 drawing.vary(mark, strength == Some(Strength::Subtle));
@@ -282,7 +306,7 @@ impl Task {
     const fn count(&self) -> u8 {
         match self.y {
             Yield::Four => 4,
-            Yield::One => 1,
+            Yield::One | Yield::Large => 1,
             Yield::Prompts | Yield::Shorter => 0,
         }
     }
@@ -389,13 +413,14 @@ impl Task {
                     .collect()
             }
             Yield::Prompts | Yield::Shorter => Vec::new(),
-            Yield::One => [
+            Yield::One | Yield::Large => [
                 ("upsample_v7_2x_subtle", "Upscale (Subtle)"),
                 ("upsample_v7_2x_creative", "Upscale (Creative)"),
                 ("low_variation", "Vary (Subtle)"),
                 ("high_variation", "Vary (Strong)"),
             ]
             .into_iter()
+            .filter(|(id, _)| self.y == Yield::One || !id.starts_with("upsample"))
             .map(|(id, label)| RemoteAction::new(format!("MJ::JOB::{id}::1::{uuid}::SOLO"), label))
             .collect(),
         }

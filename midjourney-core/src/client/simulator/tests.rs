@@ -11,7 +11,7 @@ use crate::{
     error::Applied,
     id::JobId,
     image::{ImageKind, MediaType, sniff},
-    job::{Action, Nonce, ParentRef, RemoteResult, Spent, Strength, UpscaleMode},
+    job::{Action, InputImage, Nonce, ParentRef, RemoteResult, Shape, Spent, Strength, UpscaleMode},
 };
 
 /// A clock that stands still until it is moved.
@@ -196,6 +196,56 @@ async fn follow_ups_start_from_the_parents_picture() {
         let varied = world.result(&varied).await;
         assert_eq!(varied.images.len(), 5);
         assert_ne!(varied.images[0].url, grid.images[1].url);
+    }
+}
+
+#[tokio::test]
+async fn an_upscaled_picture_is_not_upscaled_again() {
+    let world = world();
+    let id = world.submit("a fox --ar 3:2").await.unwrap();
+    let grid = world.result(&id).await;
+    let job = JobId::new(Timestamp::from_millis(1), &OsEntropy);
+    let upscales = Action::ALL
+        .into_iter()
+        .filter(|action| matches!(action, Action::Upscale { .. }));
+    for done in upscales.clone() {
+        let again = world.follow(done, &id, &grid, 2).await;
+        let result = world.result(&again).await;
+        let is_cutout = done
+            == Action::Upscale {
+                mode: UpscaleMode::Cutout,
+            };
+        let offers = result.actions.iter().any(|offer| offer.id.contains("upsample"));
+        assert_eq!(offers, is_cutout, "{done}: {:?}", result.actions);
+        let parent = ParentTask::new(again, result.actions, "a fox".to_owned());
+        for action in upscales.clone() {
+            let request = JobRequest::follow_up(action, ParentRef::new(job, 1), "a fox");
+            let checked = world.simulator.check(&request, Some(&parent));
+            assert_eq!(checked.is_ok(), is_cutout, "{action} after {done}: {checked:?}");
+        }
+        let varied = JobRequest::follow_up(
+            Action::Variation { strength: None },
+            ParentRef::new(job, 1),
+            "a fox",
+        );
+        assert_eq!(world.simulator.check(&varied, Some(&parent)), Ok(()), "{done}");
+    }
+}
+
+#[tokio::test]
+async fn a_blend_has_the_shape_that_is_asked_for() {
+    let world = world();
+    for (shape, size) in [
+        (Shape::Portrait, (52, 78)),
+        (Shape::Square, (64, 64)),
+        (Shape::Landscape, (78, 52)),
+    ] {
+        let pictures = ["a", "b"].map(|name| InputImage::Url(format!("https://pictures.example/{name}.png")));
+        let request = JobRequest::new(Action::Blend { shape }, "").with_images(pictures.to_vec());
+        let id = world.simulator.submit(&submission(request, None)).await.unwrap();
+        let result = world.result(&id).await;
+        let bytes = world.bytes(&result.images[0]).await;
+        assert_eq!(sniff(&bytes).unwrap().size, Some(size), "{shape:?}");
     }
 }
 
