@@ -27,6 +27,8 @@ mod follow_ups;
 mod given;
 #[cfg(feature = "upstream-legnext")]
 mod legnext;
+#[cfg(feature = "http")]
+mod loopback;
 mod memory;
 #[cfg(feature = "upstream-midjourney-proxy")]
 mod midjourney_proxy;

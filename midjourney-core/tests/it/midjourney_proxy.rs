@@ -18,107 +18,46 @@ use std::{
     time::Duration,
 };
 
-use async_trait::async_trait;
 use futures_util::StreamExt as _;
 use midjourney_core::{
     client::{
-        ClientError, HttpOptions, MidjourneyClient as _, ParentTask, Reconciliation, Submission,
+        ClientError, MidjourneyClient as _, ParentTask, Reconciliation, Submission,
         midjourney_proxy::{Dialect, MidjourneyProxy},
     },
-    clock::{OsEntropy, SystemClock, Timestamp},
     error::{Applied, Chain},
-    id::JobId,
     image::ImageKind,
     job::{
-        Action, FailureKind, JobRequest, Nonce, ParentRef, RemoteAction, RemoteImage, RemoteStatus, Spent,
+        Action, FailureKind, JobRequest, ParentRef, RemoteAction, RemoteImage, RemoteStatus, Spent,
         UpscaleMode, UpstreamId,
     },
-    key::{Key, KeyError, KeyName, KeyProvider, Secret},
-    net::{BlockedAddress, Outbound, OutboundOptions},
-    webhook::CallbackRegistration,
+    net::BlockedAddress,
 };
 use serde_json::{Value, json};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::{TcpListener, TcpStream},
 };
-use url::Url;
 use wiremock::{
     Mock, MockServer, ResponseTemplate,
     matchers::{method, path},
 };
 
-const CANARY: &str = "canary-5ecret-key";
+use crate::loopback::{CANARY, answering, hooked, job, options, submission};
+
 const ID: &str = "1700000000000123";
 
-#[derive(Debug)]
-struct OneKey(Option<Secret>);
-
-#[async_trait]
-impl KeyProvider for OneKey {
-    fn source(&self) -> &'static str {
-        "test"
-    }
-
-    async fn current(&self, name: &KeyName, _now: Timestamp) -> Result<Key, KeyError> {
-        let missing = || KeyError::Missing {
-            name: name.clone(),
-            mend: "set it",
-        };
-        self.0.clone().map(|key| Key::new(1, key)).ok_or_else(missing)
-    }
-
-    async fn usable(&self, name: &KeyName, now: Timestamp) -> Result<Vec<Key>, KeyError> {
-        Ok(self.current(name, now).await.into_iter().collect())
-    }
-}
-
-thread_local! {
-    /// One for each test, which has a thread of its own: setting up TLS takes longer than most of them.
-    static OUTBOUND: Outbound = {
-        let mut options = OutboundOptions::default();
-        options.headers_timeout = Duration::from_millis(400);
-        options.idle_timeout = Duration::from_millis(400);
-        Outbound::new(options).unwrap()
-    };
-}
-
-fn client_with(base: &str, dialect: Dialect, key: Option<&'static str>) -> MidjourneyProxy {
-    let options = HttpOptions::new(
-        Url::parse(base).unwrap(),
-        KeyName::new("midjourney"),
-        Arc::new(OneKey(key.map(Secret::new))),
-        Arc::new(SystemClock),
-        OUTBOUND.with(Outbound::clone),
-    );
-    MidjourneyProxy::new(options.with_timeout(Duration::from_secs(2))).with_dialect(dialect)
+fn client_with(base: &str, dialect: Dialect, key: Option<&str>) -> MidjourneyProxy {
+    MidjourneyProxy::new(options(base, key)).with_dialect(dialect)
 }
 
 fn client(base: &str) -> MidjourneyProxy {
     client_with(base, Dialect::Auto, Some(CANARY))
 }
 
-fn job() -> JobId {
-    JobId::new(Timestamp::from_millis(1), &OsEntropy)
-}
-
-fn submission(request: JobRequest) -> Submission {
-    Submission::new(job(), Nonce::new(&OsEntropy), request)
-}
-
 fn imagine() -> Submission {
     submission(JobRequest::imagine(
         "https://cdn.example/a.png a red fox --ar 3:2",
     ))
-}
-
-async fn answering(status: u16, body: impl AsRef<[u8]>) -> MockServer {
-    let server = MockServer::start().await;
-    Mock::given(wiremock::matchers::any())
-        .respond_with(ResponseTemplate::new(status).set_body_bytes(body.as_ref()))
-        .mount(&server)
-        .await;
-    server
 }
 
 async fn submit_to(status: u16, body: impl AsRef<[u8]>) -> Result<UpstreamId, ClientError> {
@@ -203,10 +142,7 @@ async fn imagine_is_sent_as_the_wire_has_it() {
             json!({"code": 1, "description": "提交成功", "result": ID}).to_string(),
         )
         .await;
-        let registration = CallbackRegistration::new("https://gw.example/cb", Secret::new("s"));
-        let submission = imagine();
-        let hook = registration.url_for(submission.job);
-        let submission = submission.with_callback(Some(hook.clone()));
+        let (submission, hook) = hooked(imagine());
         let client = client_with(&server.uri(), dialect, Some(CANARY));
         assert_eq!(client.submit(&submission).await.unwrap().as_str(), ID);
         let requests = server.received_requests().await.unwrap();
@@ -221,7 +157,7 @@ async fn imagine_is_sent_as_the_wire_has_it() {
             json!({
                 "prompt": "https://cdn.example/a.png a red fox --ar 3:2",
                 "state": submission.nonce.as_str(),
-                "notifyHook": hook.expose(),
+                "notifyHook": hook,
             })
         );
         for (name, value) in headers {
@@ -861,12 +797,9 @@ async fn a_callback_is_the_whole_task() {
 
 #[tokio::test]
 async fn the_key_and_the_callback_address_are_never_shown() {
-    let registration = CallbackRegistration::new("https://gw.example/cb", Secret::new("s"));
-    let submission = imagine();
-    let hook = registration.url_for(submission.job);
-    let submission = submission.with_callback(Some(hook.clone()));
-    let proof = hook.expose().rsplit('.').next().unwrap().to_owned();
-    let leak = format!("Bearer {CANARY} and {} and {proof}", hook.expose());
+    let (submission, hook) = hooked(imagine());
+    let proof = hook.rsplit('.').next().unwrap().to_owned();
+    let leak = format!("Bearer {CANARY} and {hook} and {proof}");
     let padded = format!("{}{leak}", "x".repeat(1_980));
     for (status, body) in [
         (200, json!({"code": 4, "description": leak}).to_string()),

@@ -9,42 +9,26 @@ mod submits;
 use std::{sync::Arc, time::Duration};
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
-use bytes::Bytes;
 use midjourney_core::{
     client::{
-        InputPicture, MidjourneyClient as _, ParentTask, Submission,
+        MidjourneyClient as _, ParentTask, Submission,
         midjourney_web::{MidjourneyWeb, WebOptions},
     },
-    clock::{Clock as _, OsEntropy, SystemClock, Timestamp},
-    id::JobId,
-    image::MediaType,
-    job::{Action, Capabilities, JobRequest, Nonce, ParentRef, RemoteAction, UpstreamId},
+    clock::{Clock as _, SystemClock, Timestamp},
+    job::{Capabilities, JobRequest, RemoteAction, UpstreamId},
     key::{KeyName, KeyProvider as _, KeyVault, Secret},
     memory::MemoryKeys,
-    net::{Outbound, OutboundOptions},
 };
 use serde_json::{Value, json};
 use url::Url;
 use wiremock::{Mock, MockServer, Request, ResponseTemplate, matchers::path};
 
+use crate::loopback::{file, follow_up, key_name as name, outbound, submission};
+
 const ID: &str = "aaaaaaaa-0000-0000-0000-000000000001";
 const USER: &str = "bbbbbbbb-0000-0000-0000-000000000002";
 const REFRESH: &str = "canary-refresh-0";
 const WEB_KEY: &str = "public-web-key";
-
-thread_local! {
-    /// One for each test, which has a thread of its own: setting up TLS takes longer than most of them.
-    static OUTBOUND: Outbound = {
-        let mut options = OutboundOptions::default();
-        options.headers_timeout = Duration::from_millis(400);
-        options.idle_timeout = Duration::from_millis(400);
-        Outbound::new(options).unwrap()
-    };
-}
-
-fn name() -> KeyName {
-    KeyName::new("midjourney")
-}
 
 /// An id token that lasts so many seconds from now on.
 fn token(seconds: i64) -> String {
@@ -59,8 +43,7 @@ fn now_in_seconds() -> i64 {
 
 fn options(server: &MockServer, vault: Arc<dyn KeyVault>) -> WebOptions {
     let at = |path: &str| Url::parse(&format!("{}{path}", server.uri())).unwrap();
-    let outbound = OUTBOUND.with(Outbound::clone);
-    let mut options = WebOptions::new(name(), vault, Arc::new(SystemClock), outbound, WEB_KEY)
+    let mut options = WebOptions::new(name(), vault, Arc::new(SystemClock), outbound(), WEB_KEY)
         .unwrap()
         .at(at("/"), at("/cdn/"), at("/v1/token"));
     options.http = options.http.with_timeout(Duration::from_secs(2));
@@ -103,14 +86,6 @@ async fn service(status: u16, body: impl AsRef<[u8]>) -> MockServer {
     server
 }
 
-fn job() -> JobId {
-    JobId::new(Timestamp::from_millis(1), &OsEntropy)
-}
-
-fn submission(request: JobRequest) -> Submission {
-    Submission::new(job(), Nonce::new(&OsEntropy), request)
-}
-
 fn imagine() -> Submission {
     submission(JobRequest::imagine("a red fox"))
 }
@@ -119,16 +94,6 @@ fn imagine() -> Submission {
 fn parent(prompt: &str, offers: &[&str]) -> ParentTask {
     let offers = offers.iter().map(|id| RemoteAction::new(*id, "")).collect();
     ParentTask::new(UpstreamId::new("parent-1"), offers, prompt.to_owned())
-}
-
-/// `action` on picture `index` of `parent`, with its prompt.
-fn follow_up(action: Action, index: u8, parent: &ParentTask) -> Submission {
-    let request = JobRequest::follow_up(action, ParentRef::new(job(), index), parent.prompt.clone());
-    submission(request).with_parent(Some(parent.clone()))
-}
-
-fn file() -> InputPicture {
-    InputPicture::of(Bytes::from_static(b"png"), MediaType::Png)
 }
 
 fn started() -> String {

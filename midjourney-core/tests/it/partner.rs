@@ -7,81 +7,18 @@
     reason = "helpers of tests fail with the test, and run on its thread"
 )]
 
-use std::{sync::Arc, time::Duration};
-
-use async_trait::async_trait;
 use midjourney_core::{
-    client::{ClientError, HttpOptions, MidjourneyClient, ParentTask, Submission},
-    clock::{OsEntropy, SystemClock, Timestamp},
+    client::{ClientError, MidjourneyClient, ParentTask, Submission},
     error::{Applied, Chain},
-    id::JobId,
-    job::{Action, FailureKind, JobRequest, Nonce, ParentRef, RemoteAction, RemoteStatus, Spent, UpstreamId},
-    key::{Key, KeyError, KeyName, KeyProvider, Secret},
-    net::{Outbound, OutboundOptions},
-    webhook::CallbackRegistration,
+    job::{FailureKind, JobRequest, RemoteAction, RemoteStatus, Spent, UpstreamId},
 };
 use serde_json::{Value, json};
-use url::Url;
-use wiremock::{Mock, MockServer, ResponseTemplate};
+use wiremock::MockServer;
 
-/// Both halves of a key with two parts; the whole key where there is one.
-pub(crate) const CANARY: &str = "canary-5ecret-key";
+pub(crate) use crate::loopback::{CANARY, answering, follow_up, hooked, options, submission};
 
 /// The job that a finished task at the upstream belongs to.
 pub(crate) const TASK: &str = "aaaaaaaa-0000-0000-0000-000000000001";
-
-#[derive(Debug)]
-struct OneKey(Option<String>);
-
-#[async_trait]
-impl KeyProvider for OneKey {
-    fn source(&self) -> &'static str {
-        "test"
-    }
-
-    async fn current(&self, name: &KeyName, _now: Timestamp) -> Result<Key, KeyError> {
-        let missing = || KeyError::Missing {
-            name: name.clone(),
-            mend: "set it",
-        };
-        let key = self.0.clone().ok_or_else(missing)?;
-        Ok(Key::new(1, Secret::new(key)))
-    }
-
-    async fn usable(&self, name: &KeyName, now: Timestamp) -> Result<Vec<Key>, KeyError> {
-        Ok(self.current(name, now).await.into_iter().collect())
-    }
-}
-
-thread_local! {
-    /// One for each test, which has a thread of its own: setting up TLS takes longer than most of them.
-    static OUTBOUND: Outbound = {
-        let mut options = OutboundOptions::default();
-        options.headers_timeout = Duration::from_millis(400);
-        options.idle_timeout = Duration::from_millis(400);
-        Outbound::new(options).unwrap()
-    };
-}
-
-/// An account at `base` under `key`.
-pub(crate) fn options(base: &str, key: Option<&str>) -> HttpOptions {
-    HttpOptions::new(
-        Url::parse(base).unwrap(),
-        KeyName::new("midjourney"),
-        Arc::new(OneKey(key.map(str::to_owned))),
-        Arc::new(SystemClock),
-        OUTBOUND.with(Outbound::clone),
-    )
-    .with_timeout(Duration::from_secs(2))
-}
-
-pub(crate) fn job() -> JobId {
-    JobId::new(Timestamp::from_millis(1), &OsEntropy)
-}
-
-pub(crate) fn submission(request: JobRequest) -> Submission {
-    Submission::new(job(), Nonce::new(&OsEntropy), request)
-}
 
 pub(crate) fn imagine() -> Submission {
     submission(JobRequest::imagine("a red fox --ar 3:2"))
@@ -93,26 +30,10 @@ pub(crate) fn parent(prompt: &str, actions: &[&str]) -> ParentTask {
     ParentTask::new(UpstreamId::new(TASK), actions, prompt.to_owned())
 }
 
-/// A follow-up on picture `index` of `parent`, with the parent's prompt.
-pub(crate) fn follow_up(action: Action, index: u8, parent: &ParentTask) -> Submission {
-    let request = JobRequest::follow_up(action, ParentRef::new(job(), index), &parent.prompt);
-    submission(request).with_parent(Some(parent.clone()))
-}
-
 /// The same submission with another prompt.
 pub(crate) fn with_prompt(mut submission: Submission, prompt: &str) -> Submission {
     prompt.clone_into(&mut submission.request.prompt);
     submission
-}
-
-/// A gateway that always answers so.
-pub(crate) async fn answering(status: u16, body: impl AsRef<[u8]>) -> MockServer {
-    let server = MockServer::start().await;
-    Mock::given(wiremock::matchers::any())
-        .respond_with(ResponseTemplate::new(status).set_body_bytes(body.as_ref()))
-        .mount(&server)
-        .await;
-    server
 }
 
 /// The only request that `server` got: its path and its body as JSON.
@@ -248,10 +169,9 @@ pub(crate) async fn reads_statuses<C: MidjourneyClient>(client: impl Fn(&str) ->
 
 /// A submission with an address to call back, and the proof at its end.
 pub(crate) fn with_callback(submission: Submission) -> (Submission, String, String) {
-    let registration = CallbackRegistration::new("https://gw.example/cb", Secret::new("s"));
-    let hook = registration.url_for(submission.job).expose().to_owned();
+    let (submission, hook) = hooked(submission);
     let proof = hook.rsplit('.').next().unwrap().to_owned();
-    (submission.with_callback(Some(Secret::new(&*hook))), hook, proof)
+    (submission, hook, proof)
 }
 
 /// The key, either part of it, and the callback address appear in no error, whatever the upstream repeats.

@@ -6,30 +6,22 @@
     reason = "helpers of tests fail with the test"
 )]
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
-use async_trait::async_trait;
-use bytes::Bytes;
 use futures_util::StreamExt as _;
 use midjourney_core::{
-    client::{ClientError, HttpOptions, InputPicture, MidjourneyClient, ParentTask, Submission},
-    clock::{OsEntropy, SystemClock, Timestamp},
+    client::{ClientError, HttpOptions, MidjourneyClient, ParentTask, Submission},
     error::{Applied, Chain},
-    id::JobId,
-    image::{ImageKind, MediaType},
+    image::ImageKind,
     job::{
-        Action, FailureKind, JobRequest, Nonce, ParentRef, RemoteAction, RemoteImage, RemoteStatus, Spent,
-        UpscaleMode, UpstreamId,
+        Action, FailureKind, JobRequest, RemoteAction, RemoteImage, RemoteStatus, Spent, UpscaleMode,
+        UpstreamId,
     },
-    key::{Key, KeyError, KeyName, KeyProvider, Secret},
-    net::{Outbound, OutboundOptions},
-    webhook::CallbackRegistration,
 };
 use serde_json::Value;
-use url::Url;
 use wiremock::{Mock, MockServer, Request, ResponseTemplate};
 
-pub(crate) const CANARY: &str = "canary-5ecret-key";
+pub(crate) use crate::loopback::{CANARY, answering, file, follow_up, hooked, options, submission};
 
 /// The task that the imitations speak of.
 pub(crate) const ID: &str = "aaaaaaaa-0000-0000-0000-000000000001";
@@ -37,71 +29,12 @@ pub(crate) const ID: &str = "aaaaaaaa-0000-0000-0000-000000000001";
 /// Makes the client under test for a base URL.
 pub(crate) type Make = fn(HttpOptions) -> Box<dyn MidjourneyClient>;
 
-#[derive(Debug)]
-struct OneKey(Option<Secret>);
-
-#[async_trait]
-impl KeyProvider for OneKey {
-    fn source(&self) -> &'static str {
-        "test"
-    }
-
-    async fn current(&self, name: &KeyName, _now: Timestamp) -> Result<Key, KeyError> {
-        let missing = || KeyError::Missing {
-            name: name.clone(),
-            mend: "set it",
-        };
-        self.0.clone().map(|key| Key::new(1, key)).ok_or_else(missing)
-    }
-
-    async fn usable(&self, name: &KeyName, now: Timestamp) -> Result<Vec<Key>, KeyError> {
-        Ok(self.current(name, now).await.into_iter().collect())
-    }
-}
-
-thread_local! {
-    /// One for each test, which has a thread of its own: setting up TLS takes longer than most of them.
-    static OUTBOUND: Outbound = {
-        let mut options = OutboundOptions::default();
-        options.headers_timeout = Duration::from_millis(400);
-        options.idle_timeout = Duration::from_millis(400);
-        Outbound::new(options).unwrap()
-    };
-}
-
-pub(crate) fn options(base: &str, key: Option<&'static str>) -> HttpOptions {
-    HttpOptions::new(
-        Url::parse(base).unwrap(),
-        KeyName::new("midjourney"),
-        Arc::new(OneKey(key.map(Secret::new))),
-        Arc::new(SystemClock),
-        OUTBOUND.with(Outbound::clone),
-    )
-    .with_timeout(Duration::from_secs(1))
-}
-
 pub(crate) fn client(make: Make, base: &str) -> Box<dyn MidjourneyClient> {
     make(options(base, Some(CANARY)))
 }
 
-pub(crate) fn job() -> JobId {
-    JobId::new(Timestamp::from_millis(1), &OsEntropy)
-}
-
-pub(crate) fn submission(request: JobRequest) -> Submission {
-    Submission::new(job(), Nonce::new(&OsEntropy), request)
-}
-
 pub(crate) fn imagine() -> Submission {
     submission(JobRequest::imagine("a red fox"))
-}
-
-/// The same submission, to be called back, and the address for that.
-pub(crate) fn hooked(submission: Submission) -> (Submission, String) {
-    let registration = CallbackRegistration::new("https://gw.example/cb", Secret::new("s"));
-    let hook = registration.url_for(submission.job);
-    let address = hook.expose().to_owned();
-    (submission.with_callback(Some(hook)), address)
 }
 
 /// `base` with the fields of `more`.
@@ -121,25 +54,6 @@ pub(crate) fn parent(action: Action, prompt: &str, offers: &[&str]) -> ParentTas
 pub(crate) const CUTOUT: Action = Action::Upscale {
     mode: UpscaleMode::Cutout,
 };
-
-/// `action` on picture `index` of `parent`, with its prompt.
-pub(crate) fn follow_up(action: Action, index: u8, parent: &ParentTask) -> Submission {
-    let request = JobRequest::follow_up(action, ParentRef::new(job(), index), parent.prompt.clone());
-    submission(request).with_parent(Some(parent.clone()))
-}
-
-pub(crate) fn file() -> InputPicture {
-    InputPicture::of(Bytes::from_static(b"png"), MediaType::Png)
-}
-
-pub(crate) async fn answering(status: u16, body: impl AsRef<[u8]>) -> MockServer {
-    let server = MockServer::start().await;
-    Mock::given(wiremock::matchers::any())
-        .respond_with(ResponseTemplate::new(status).set_body_bytes(body.as_ref()))
-        .mount(&server)
-        .await;
-    server
-}
 
 /// What is sent for `submission`, the upstream answering `body`.
 pub(crate) async fn sent(make: Make, submission: &Submission, body: &str) -> (Request, String, Value) {

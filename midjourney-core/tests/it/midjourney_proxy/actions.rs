@@ -1,13 +1,12 @@
 //! Every action as each line of the family has it, the windows that some open, and what comes back as text.
 
-use bytes::Bytes;
 use midjourney_core::{
     client::InputPicture,
-    image::MediaType,
     job::{Direction, Failure, InputImage, Motion, PictureForm, Shape, Strength, Zoom},
 };
 
 use super::*;
+use crate::loopback::file;
 
 const UUID: &str = "11111111-2222-3333-4444-555555555555";
 const DIALECTS: [Dialect; 5] = [
@@ -19,10 +18,6 @@ const DIALECTS: [Dialect; 5] = [
 ];
 const REROLL: Action = Action::Reroll;
 const PNG: &str = "data:image/png;base64,cG5n";
-
-fn file() -> InputPicture {
-    InputPicture::of(Bytes::from_static(b"png"), MediaType::Png)
-}
 
 fn linked() -> InputPicture {
     file().with_url(Some("https://cdn.example/a.png".to_owned()))
@@ -371,9 +366,7 @@ async fn windows_are_given_what_they_wait_for() {
         ),
         (follow_up(REROLL), json!({"taskId": ID, "prompt": "a fox"})),
     ] {
-        let registration = CallbackRegistration::new("https://gw.example/cb", Secret::new("s"));
-        let hook = registration.url_for(submission.job);
-        let (outcome, requests) = confirmed(&submission.with_callback(Some(hook)), 200, &ok).await;
+        let (outcome, requests) = confirmed(&hooked(submission).0, 200, &ok).await;
         outcome.unwrap();
         assert_eq!(requests.len(), 1);
         assert_eq!(requests[0].url.path(), "/mj/submit/modal");
