@@ -264,6 +264,9 @@ fn length(prompt: &Prompt, table: &Table, options: &CheckOptions, sink: &mut Sin
         .characters
         .map_or(table.characters, |own| own.min(table.characters));
     let source = prompt.as_written();
+    if source.len() <= most {
+        return true;
+    }
     let Some((end, _)) = source.char_indices().nth(most) else {
         return true;
     };
@@ -296,6 +299,10 @@ fn command(source: &str, sink: &mut Sink<'_>) {
 
 fn control_characters(source: &str, sink: &mut Sink<'_>) {
     let odd = |c: char| (c.is_control() && !matches!(c, '\t' | '\n' | '\r')) || c == '\u{feff}';
+    // Most prompts have none, and this look costs less than reading characters.
+    if source.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
+        return;
+    }
     let mut rest = 0;
     while let Some(start) = source
         .get(rest..)

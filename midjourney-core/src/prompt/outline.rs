@@ -5,10 +5,10 @@
 
 mod shape;
 
-use self::shape::{Dashes, image_url, joints, weight_len};
+use self::shape::{Dashes, image_url, is_plain, joints, weight_len};
 pub(super) use self::shape::{is_dashed, is_url};
 use super::table::Table;
-use super::template::{Span, is_space, slice};
+use super::template::{Span, is_space, slice, word_end};
 
 /// No name of a parameter is longer; longer ones need no look-up.
 pub(super) const LONGEST_NAME: usize = 24;
@@ -133,7 +133,7 @@ impl Words<'_> {
             let group = self.opaque.first();
             let stop = group.map_or(self.source.len(), |group| group.start);
             let stretch = self.source.get(end..stop).unwrap_or_default();
-            let word = stretch.find(is_space).unwrap_or(stretch.len());
+            let word = word_end(stretch);
             self.steps += word + 1;
             end += word;
             match group {
@@ -174,6 +174,9 @@ struct Reader<'a> {
 impl Reader<'_> {
     fn word(&mut self, word: &Word) {
         let text = slice(self.source, &word.span);
+        if !word.loose && is_plain(text) {
+            return self.plain(word);
+        }
         let dashes = Dashes::read(text);
         self.out.steps += dashes.len;
         if self.starts_param(word, text, &dashes) {
@@ -197,6 +200,21 @@ impl Reader<'_> {
             self.out.text = word.span.clone();
         }
         self.text(word, text, &dashes);
+    }
+
+    /// A word that can be nothing but itself.
+    fn plain(&mut self, word: &Word) {
+        self.out.steps += word.span.len();
+        if self.place == Place::Params {
+            return self.extend_value(word);
+        }
+        if self.place == Place::Images {
+            self.place = Place::Text;
+            self.out.text = word.span.clone();
+        }
+        self.out.text.end = word.span.end;
+        self.grow(word.span.start, word.span.end);
+        self.url_before = false;
     }
 
     /// `--` starts a parameter; a dash that a phone typed does so where it can mean nothing else.
@@ -235,6 +253,10 @@ impl Reader<'_> {
 
     fn value(&mut self, word: &Word, text: &str) {
         self.joined(word, text);
+        self.extend_value(word);
+    }
+
+    fn extend_value(&mut self, word: &Word) {
         if let Some(param) = self.out.params.last_mut() {
             if param.value.is_empty() {
                 param.value = word.span.clone();
@@ -281,12 +303,13 @@ impl Reader<'_> {
 
     /// `fox--ar`: dashes that miss the space before them.
     fn joined(&mut self, word: &Word, text: &str) {
-        if word.loose || image_url(text).is_some() {
-            return;
-        }
+        self.out.steps += text.len();
         // Most words have no dash: making the searches would cost more than this look.
         let dashed = text.bytes().any(|byte| byte == b'-' || !byte.is_ascii());
-        for (at, dash) in dashed.then(|| joints(text)).into_iter().flatten() {
+        if word.loose || !dashed || image_url(text).is_some() {
+            return;
+        }
+        for (at, dash) in joints(text) {
             let name = text.get(at + dash.len()..).unwrap_or_default();
             let len = name
                 .bytes()
@@ -301,7 +324,6 @@ impl Reader<'_> {
                     .push((Oddity::JoinedDashes, start..start + dash.len() + len));
             }
         }
-        self.out.steps += text.len();
     }
 
     fn grow(&mut self, start: usize, end: usize) {

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 
 use serde::Serialize;
 use serde_json::{Map, Value as Json};
@@ -101,9 +102,12 @@ pub struct Rendered {
     pub fields: Map<String, Json>,
 }
 
+/// What parameters take up at most, mostly.
+const ROOM: usize = 64;
+
 pub(super) fn render(images: &[String], text: &str, params: &Params, plan: &RenderPlan) -> Rendered {
     let mut out = Rendered::default();
-    let mut words = Words::default();
+    let mut words = Words(String::with_capacity(text.len() + ROOM));
     match plan.images {
         Place::Text => images.iter().for_each(|url| words.push(url)),
         Place::Field => out.images.extend(images.iter().cloned()),
@@ -112,7 +116,8 @@ pub(super) fn render(images: &[String], text: &str, params: &Params, plan: &Rend
     words.push(text);
     for param in params {
         match plan.place(&param.name) {
-            Place::Text => words.push(&param.to_string()),
+            // Text takes all that is written to it.
+            Place::Text => write!(words.next(), "{param}").unwrap_or_default(),
             Place::Field => {
                 out.fields.insert(param.name.clone(), param.value.to_json());
             }
@@ -130,18 +135,41 @@ struct Words(String);
 impl Words {
     /// Adds a word, or several; nothing where there is none.
     fn push(&mut self, word: &str) {
-        if !self.0.is_empty() && !word.is_empty() {
+        if !word.is_empty() {
+            self.next().push_str(word);
+        }
+    }
+
+    /// Where the next word is to be written.
+    fn next(&mut self) -> &mut String {
+        if !self.0.is_empty() {
             self.0.push(' ');
         }
-        self.0.push_str(word);
+        &mut self.0
     }
 }
 
 /// Collapses space, and drops what is none but not seen either.
-pub(super) fn collapse(text: &str) -> String {
+pub(super) fn collapse(text: &str) -> Cow<'_, str> {
+    if is_collapsed(text) {
+        return text.into();
+    }
     let mut words = Words(String::with_capacity(text.len()));
     text.split(is_space).for_each(|word| words.push(word));
-    words.0
+    words.0.into()
+}
+
+/// Whether a text is visible ASCII with one space between its words, as most are.
+fn is_collapsed(text: &str) -> bool {
+    // As if a space stood before the text, and after it.
+    let mut spaced = true;
+    for byte in text.bytes() {
+        if !matches!(byte, b' '..=b'~') || (spaced && byte == b' ') {
+            return false;
+        }
+        spaced = byte == b' ';
+    }
+    !spaced || text.is_empty()
 }
 
 /// Writes an outline canonically. With a template, what groups touch keeps its wording and only loses
@@ -166,7 +194,7 @@ impl Canonical<'_> {
         }
         words.push(text);
         for param in &self.outline.params {
-            words.push(&self.param(param));
+            self.param(param, words.next());
         }
         words.0
     }
@@ -189,11 +217,10 @@ impl Canonical<'_> {
 
     fn part(&self, part: &Part, out: &mut String) {
         let text = collapse(self.plain(&part.text));
-        // Written against these, `::` would become part of them.
-        let clings = text.ends_with(':') || text.rsplit(' ').next().is_some_and(touches_url);
         out.push_str(&text);
         let Some(mark) = &part.mark else { return };
-        if clings {
+        // Written against these, `::` would become part of them.
+        if text.ends_with(':') || text.rsplit(' ').next().is_some_and(touches_url) {
             out.push(' ');
         }
         out.push_str("::");
@@ -215,29 +242,31 @@ impl Canonical<'_> {
         }
     }
 
-    fn param(&self, param: &WrittenParam) -> String {
+    fn param(&self, param: &WrittenParam, out: &mut String) {
         let name = self.plain(&param.name);
         let spec = if param.loose_name {
             None
         } else {
             self.table.param(name)
         };
-        let mut out = match spec {
-            Some(spec) => format!("--{}", spec.write),
-            None => [self.plain(&param.dashes), &self.loose(&param.name)].concat(),
-        };
+        if let Some(spec) = spec {
+            out.push_str("--");
+            out.push_str(&spec.write);
+        } else {
+            out.push_str(self.plain(&param.dashes));
+            out.push_str(&self.loose(&param.name));
+        }
         let value = match spec {
             Some(spec) if !param.loose_value => {
                 let text = collapse(self.plain(&param.value));
-                canonical(spec.value, &text).unwrap_or(text)
+                canonical(spec.value, &text).map_or(text, Cow::Owned)
             }
-            _ => self.loose(&param.value),
+            _ => self.loose(&param.value).into(),
         };
         if !value.is_empty() {
             out.push(' ');
             out.push_str(&value);
         }
-        out
     }
 
     /// One stretch of template: space collapsed, `{a, b}` with one space after each comma.

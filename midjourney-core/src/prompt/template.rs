@@ -24,6 +24,20 @@ pub(super) fn is_space(c: char) -> bool {
     c.is_whitespace() || c.is_control() || c == '\u{feff}'
 }
 
+/// Where the first space is, or else the text ends.
+pub(super) fn word_end(text: &str) -> usize {
+    // Most words are ASCII: bytes are looked at until there is one that is not.
+    let plain = |byte: &u8| byte.is_ascii_graphic();
+    let start = text.bytes().take_while(plain).count();
+    match text.as_bytes().get(start) {
+        Some(byte) if !byte.is_ascii() => {
+            let rest = text.get(start..).unwrap_or_default();
+            start + rest.find(is_space).unwrap_or(rest.len())
+        }
+        _ => start,
+    }
+}
+
 /// A piece of template text. Pieces of a group's items follow its `Open` until the group's `end`.
 #[derive(Debug, Clone)]
 enum Token {
@@ -94,6 +108,12 @@ struct Frame {
 
 impl Template {
     pub(super) fn parse(source: &str) -> Self {
+        // Most prompts have no groups: one look instead of two walks.
+        if !source.bytes().any(|byte| matches!(byte, b'{' | b'}')) {
+            let mut plain = Builder::new(source, Vec::new(), source.len());
+            plain.flush(source.len());
+            return plain.out;
+        }
         let (pairs, steps) = pair_braces(source);
         Builder::new(source, pairs, steps).run()
     }

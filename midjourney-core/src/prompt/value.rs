@@ -26,9 +26,9 @@ impl Number {
         let fraction = fraction.trim_end_matches('0');
         Some(Self(match (whole, fraction) {
             ("", "") => "0".to_owned(),
-            (whole, "") => format!("{sign}{whole}"),
-            ("", fraction) => format!("{sign}0.{fraction}"),
-            (whole, fraction) => format!("{sign}{whole}.{fraction}"),
+            (whole, "") => [sign, whole].concat(),
+            ("", fraction) => [sign, "0.", fraction].concat(),
+            (whole, fraction) => [sign, whole, ".", fraction].concat(),
         }))
     }
 
@@ -269,7 +269,7 @@ pub(super) fn canonical(kind: ValueKind, text: &str) -> Option<String> {
         ValueKind::List if !list_items(text).any(is_dashed) => {
             Some(list_items(text).collect::<Vec<_>>().join(", "))
         }
-        ValueKind::Version | ValueKind::Niji => Number::parse(text).map(|number| number.to_string()),
+        ValueKind::Version | ValueKind::Niji => Number::parse(text).map(|number| number.0),
         _ => None,
     }
 }

@@ -1,5 +1,7 @@
 //! Judges parameters one by one: name, value, and what the version takes.
 
+use std::borrow::Cow;
+
 use super::finding::Finding;
 use super::judge::Judge;
 use super::mend;
@@ -94,11 +96,11 @@ fn read(judge: &mut Judge<'_>, spec: &ParamSpec, written: &WrittenParam, text: &
         judge.find(finding.allowed(mend::shape(spec.value)).fix_if(fix));
         return None;
     }
-    let canonical = match spec.value {
-        ValueKind::Version | ValueKind::Niji => Number::parse(text).map(|number| number.to_string()),
+    let version = match spec.value {
+        ValueKind::Version | ValueKind::Niji => Number::parse(text),
         _ => None,
     };
-    let value = Value::parse(spec.value, canonical.as_deref().unwrap_or(text));
+    let value = Value::parse(spec.value, version.as_ref().map_or(text, Number::as_str));
     if value.is_none() {
         malformed(judge, spec, written, text);
     }
@@ -205,10 +207,10 @@ fn version<'a>(judge: &mut Judge<'a>, given: &[Given<'a>]) -> Option<&'a Version
             return None;
         };
         let niji = given.spec.value == ValueKind::Niji;
-        let id = if niji {
-            format!("niji {number}")
+        let id: Cow<'_, str> = if niji {
+            format!("niji {number}").into()
         } else {
-            number.clone()
+            number.into()
         };
         let Some(version) = table.version(&id).filter(|version| version.is_niji() == niji) else {
             unknown_version(judge, given, number, niji);
@@ -324,9 +326,9 @@ fn within(judge: &mut Judge<'_>, given: &Given<'_>, value: &Value, domain: &Doma
         }
         return;
     }
-    let (number, text) = match value {
-        Value::Number(number) => (number.to_f64(), number.to_string()),
-        Value::Aspect(aspect) => (aspect.stretch(), aspect.to_string()),
+    let number = match value {
+        Value::Number(number) => number.to_f64(),
+        Value::Aspect(aspect) => aspect.stretch(),
         _ => return,
     };
     let low = domain.min.filter(|min| number < *min);
@@ -339,7 +341,7 @@ fn within(judge: &mut Judge<'_>, given: &Given<'_>, value: &Value, domain: &Doma
     out_of_range(
         judge,
         given,
-        &text,
+        &value.to_string(),
         range,
         domain.disputed.as_deref(),
         Some((span, better)),

@@ -2,6 +2,12 @@
 
 use crate::prompt::template::Span;
 
+/// Whether a word is no address and has neither dashes nor colons: most are such words, and one look tells.
+pub(super) fn is_plain(word: &str) -> bool {
+    let plain = |byte: u8| byte.is_ascii() && !matches!(byte, b'-' | b':');
+    !matches!(word.as_bytes().first(), Some(b'h' | b'H' | b'<')) && word.bytes().all(plain)
+}
+
 /// Every place inside a word where dashes might start a parameter.
 pub(super) fn joints(word: &str) -> impl Iterator<Item = (usize, &str)> {
     let long = word.match_indices(['\u{2013}', '\u{2014}']);
@@ -45,7 +51,7 @@ pub(in crate::prompt) fn is_dashed(text: &str) -> bool {
 /// Whether a word starts as a web address does.
 pub(in crate::prompt) fn is_url(word: &str) -> bool {
     // Asked of every word, and few begin so.
-    word.starts_with(['h', 'H'])
+    matches!(word.as_bytes().first(), Some(b'h' | b'H'))
         && ["http://", "https://"].iter().any(|scheme| {
             word.get(..scheme.len())
                 .is_some_and(|head| head.eq_ignore_ascii_case(scheme))
