@@ -44,6 +44,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 
 pub use serve::{ServeOptions, Stopping, listen, serve};
 
+use edge::Edge;
 use links::Links;
 use problem::Problem;
 
@@ -189,6 +190,7 @@ pub async fn router(gateway: Gateway, options: HttpOptions) -> Router {
         notifier: mj::Notifier::new(outbound),
     });
     mj::resume(&app).await;
+    let around = Arc::clone(&app);
     routes
         .merge(mj_routes)
         .route("/docs", get(system::docs_redirect))
@@ -198,7 +200,7 @@ pub async fn router(gateway: Gateway, options: HttpOptions) -> Router {
         .fallback(edge::no_route)
         // Both at once: each layer of its own makes every request a service and a future on the heap.
         .layer((
-            axum::middleware::from_fn_with_state(Arc::clone(&app), edge::edge),
+            tower::layer::layer_fn(move |inner| Edge::new(&around, inner)),
             csrf.with_rejection_response(|_: ProtectionError| {
                 let detail =
                     "a page of another site may not change anything here; its origin is not among the trusted";

@@ -1,15 +1,22 @@
 //! What happens to every request, whatever its route: an id, a log line, guards, safe headers, and no bare errors.
 
-use std::{net::IpAddr, panic::AssertUnwindSafe, sync::Arc};
+use std::{
+    convert::Infallible,
+    mem,
+    net::IpAddr,
+    panic::AssertUnwindSafe,
+    sync::Arc,
+    task::{Context, Poll},
+};
 
 use axum::{
-    extract::{MatchedPath, Request, State},
+    extract::{MatchedPath, Request},
     http::{HeaderMap, HeaderName, HeaderValue, Version, header},
-    middleware::Next,
     response::{IntoResponse, Response},
 };
-use futures_util::FutureExt as _;
+use futures_util::{FutureExt as _, future::BoxFuture};
 use midjourney_core::clock::{Entropy as _, OsEntropy};
+use tower::Service;
 use tracing::Instrument as _;
 
 use super::{
@@ -37,8 +44,45 @@ pub(super) fn request_id() -> String {
     REQUEST_ID.try_with(Clone::clone).unwrap_or_default()
 }
 
-/// The outermost layer.
-pub(super) async fn edge(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
+/// The outermost layer around `inner`. A service of its own: what `axum::middleware` makes of a function costs every
+/// request two more on the heap.
+#[derive(Clone)]
+pub(super) struct Edge<S> {
+    app: Arc<App>,
+    inner: S,
+}
+
+impl<S> Edge<S> {
+    pub(super) fn new(app: &Arc<App>, inner: S) -> Self {
+        let app = Arc::clone(app);
+        Self { app, inner }
+    }
+}
+
+impl<S> Service<Request> for Edge<S>
+where
+    S: Service<Request, Response = Response, Error = Infallible, Future: Send> + Clone + Send + 'static,
+{
+    type Response = Response;
+    type Error = Infallible;
+    type Future = BoxFuture<'static, Result<Response, Infallible>>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        self.inner.poll_ready(context)
+    }
+
+    fn call(&mut self, request: Request) -> Self::Future {
+        // The one that is ready serves; its copy takes its place.
+        let inner = self.inner.clone();
+        let ready = mem::replace(&mut self.inner, inner);
+        Box::pin(edge(Arc::clone(&self.app), request, ready).map(Ok))
+    }
+}
+
+async fn edge<S>(app: Arc<App>, request: Request, mut next: S) -> Response
+where
+    S: Service<Request, Response = Response, Error = Infallible>,
+{
     let id = caller_id(request.headers()).unwrap_or_else(new_id);
     let route = request
         .extensions()
@@ -54,13 +98,16 @@ pub(super) async fn edge(State(app): State<Arc<App>>, request: Request, next: Ne
     let answer = async {
         let begun = tokio::time::Instant::now();
         let mut response = match host_guard(&app.hosts, &request) {
-            Ok(()) => AssertUnwindSafe(next.run(request))
-                .catch_unwind()
-                .await
-                .unwrap_or_else(|_| {
-                    tracing::error!(request = request_id(), "a handler panicked");
-                    Problem::internal().into_response()
-                }),
+            Ok(()) => {
+                let answered = AssertUnwindSafe(async { next.call(request).await });
+                match answered.catch_unwind().await {
+                    Ok(Ok(response)) => response,
+                    Err(_) => {
+                        tracing::error!(request = request_id(), "a handler panicked");
+                        Problem::internal().into_response()
+                    }
+                }
+            }
             Err(problem) => problem.into_response(),
         };
         if is_bare_error(&response) {

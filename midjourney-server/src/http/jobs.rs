@@ -174,7 +174,10 @@ pub(super) async fn submitted(
     }
     let over = jobs.iter().all(|job| job.status().is_final());
     let hint = jobs.iter().filter_map(|job| hint(app, job)).min();
-    let views = try_join_all(jobs.iter().map(|job| app.gateway.view(job))).await?;
+    let mut views = Vec::with_capacity(jobs.len());
+    for job in &jobs {
+        views.push(app.gateway.view(job).await?);
+    }
     let status = jobs.first().map_or("pending", |job| job.status().name());
     let body = Submitted {
         id: first,
