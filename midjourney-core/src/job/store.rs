@@ -559,9 +559,9 @@ pub trait JobStore: fmt::Debug + Send + Sync + 'static {
     ///
     /// **Contract:** with a key that this owner has used before, nothing is inserted: an equal digest gives
     /// [`Insertion::Replayed`], another [`Insertion::Mismatch`]. Concurrent inserts under one key create one set.
-    /// Each new job is due at once and has one event, [`EventKind::Created`]. What the jobs cost is charged to the purses
-    /// of their account and their owner, to the day of `now`; where that is more than a budget allows, nothing is
-    /// inserted.
+    /// Each new job is due at once and has one event, [`EventKind::Created`](super::EventKind::Created). What the jobs
+    /// cost is charged to the purses of their account and their owner, to the day of `now`; where that is more than a
+    /// budget allows, nothing is inserted.
     async fn insert(&self, jobs: NewJobs) -> Result<Insertion, StoreError>;
 
     /// What [`insert`](JobStore::insert) answers to a request of this digest under a key that is in use; `None` where
