@@ -33,7 +33,7 @@ pub use accounts::{AccountView, BudgetView, SpendingView};
 pub use act::{Act, Start};
 pub use intake::{Accepted, Imagine, PromptCheck, PromptRules};
 pub use pictures::Picture;
-pub use view::{FailureView, ImageView, JobView};
+pub use view::{CallbackView, FailureView, ImageView, JobView};
 pub use watch::Watch;
 
 use crate::{

@@ -27,6 +27,7 @@ pub struct CallbackRegistration {
     public_url: String,
     secret: Secret,
     older: Vec<Secret>,
+    verification: Option<Secret>,
 }
 
 impl fmt::Debug for CallbackRegistration {
@@ -46,6 +47,27 @@ impl CallbackRegistration {
             public_url,
             secret,
             older: Vec::new(),
+            verification: None,
+        }
+    }
+
+    /// The same, answering to whoever asks with `token` whether the address is ours.
+    pub fn with_verification_token(mut self, token: Secret) -> Self {
+        self.verification = Some(token);
+        self
+    }
+
+    /// Whether `token` is the verification token. Takes the same time wherever it is wrong.
+    pub fn verifies_by(&self, token: &str) -> bool {
+        let digest = |text: &str| {
+            let mut mac = Hmac::<Sha256>::new_from_slice(self.secret.expose().as_bytes()).ok()?;
+            mac.update(text.as_bytes());
+            Some(mac)
+        };
+        let ours = self.verification.as_ref().and_then(|ours| digest(ours.expose()));
+        match (ours, digest(token)) {
+            (Some(ours), Some(theirs)) => theirs.verify_slice(&ours.finalize().into_bytes()).is_ok(),
+            _ => false,
         }
     }
 

@@ -16,6 +16,7 @@ mod progress;
 mod serve;
 #[cfg(feature = "simulator")]
 mod simulate;
+mod webhooks;
 
 use std::process::ExitCode;
 
@@ -71,6 +72,7 @@ async fn dispatch(command: Command, context: &Context) -> Result<ExitCode, Failu
         Command::Images(command) => images::run(context, command).await,
         Command::Serve(args) => serve::run(context, args).await,
         Command::Accounts => accounts::run(context).await,
+        Command::Webhooks(command) => webhooks::run(context, command).await,
         Command::Doctor => doctor::run(context).await,
         #[cfg(feature = "simulator")]
         Command::Simulate(_) => Ok(ExitCode::SUCCESS),

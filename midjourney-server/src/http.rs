@@ -14,6 +14,7 @@
 //! ```
 
 mod actions;
+mod callbacks;
 mod conditional;
 mod detach;
 mod edge;
@@ -64,6 +65,8 @@ pub enum Hosts {
 pub struct HttpOptions {
     /// The names the server goes by; requests to others are refused. Default: `localhost` alone.
     pub hosts: Hosts,
+    /// A name by which upstreams reach it: only callbacks are taken there. Default: none.
+    pub callback_host: Option<String>,
     /// What `GET /config` shows. Must hold no secrets. Default: an empty object.
     pub config: serde_json::Value,
     /// What the age of jobs is told by.
@@ -94,6 +97,7 @@ impl HttpOptions {
     pub fn new(stopping: Stopping) -> Self {
         Self {
             hosts: Hosts::Known(Vec::new()),
+            callback_host: None,
             config: serde_json::Value::Object(serde_json::Map::new()),
             clock: Arc::new(SystemClock),
             stopping,
@@ -106,6 +110,12 @@ impl HttpOptions {
     /// The same, for a server that goes by these names.
     pub fn with_hosts(mut self, hosts: Hosts) -> Self {
         self.hosts = hosts;
+        self
+    }
+
+    /// The same, taking callbacks, and nothing else, under this name as well.
+    pub fn with_callback_host(mut self, host: Option<String>) -> Self {
+        self.callback_host = host;
         self
     }
 
@@ -152,6 +162,7 @@ struct App {
     clock: Arc<dyn Clock>,
     stopping: Stopping,
     hosts: Hosts,
+    callback_host: Option<String>,
     links: Links,
     notifier: mj::Notifier,
     // What never changes is serialised once.
@@ -166,6 +177,7 @@ struct App {
 pub async fn router(gateway: Gateway, options: HttpOptions) -> Router {
     let HttpOptions {
         hosts,
+        callback_host,
         config,
         clock,
         stopping,
@@ -186,6 +198,7 @@ pub async fn router(gateway: Gateway, options: HttpOptions) -> Router {
         clock,
         stopping,
         hosts,
+        callback_host,
         links,
         notifier: mj::Notifier::new(outbound),
     });
@@ -233,6 +246,9 @@ fn api() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(jobs::cancel))
         .routes(routes!(jobs::resolve))
         .routes(routes!(events::events))
+        .routes(routes!(callbacks::receive, callbacks::verify))
+        .routes(routes!(callbacks::receive_for_job))
+        .routes(routes!(callbacks::list))
         .routes(routes!(uploads::create))
         .routes(routes!(uploads::content))
         .routes(routes!(images::list))

@@ -249,10 +249,12 @@ fn policy(config: &Config) -> Policy {
 fn callback(config: &Config) -> Option<CallbackRegistration> {
     let url = config.webhook.public_url.as_ref()?;
     let secret = config.webhook.secret.as_ref()?;
-    Some(CallbackRegistration::new(
-        url.as_str(),
-        Secret::new(secret.expose_secret()),
-    ))
+    let registration = CallbackRegistration::new(url.as_str(), Secret::new(secret.expose_secret()));
+    let token = config.webhook.verification_token.as_ref();
+    Some(match token {
+        Some(token) => registration.with_verification_token(Secret::new(token.expose_secret())),
+        None => registration,
+    })
 }
 
 fn longest_call(config: &Config) -> Duration {

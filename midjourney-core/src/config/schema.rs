@@ -170,6 +170,11 @@ fn visit_upstream(section: &str, upstream: &mut Upstream, v: &mut impl Visitor) 
     v.key(&path("base_url"), &mut upstream.base_url, Optional(WebAddress));
     v.key(&path("dialect"), &mut upstream.dialect, Optional(OneOf::new()));
     v.key(&path("timeout_seconds"), &mut upstream.timeout, seconds(HOUR));
+    v.key(
+        &path("webhook_secret"),
+        &mut upstream.webhook_secret,
+        Optional(PHRASE),
+    );
 }
 
 fn visit_account(section: &str, account: &mut Account, v: &mut impl Visitor) {

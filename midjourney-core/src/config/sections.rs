@@ -286,6 +286,8 @@ pub struct Upstream {
     pub dialect: Option<Dialect>,
     /// `upstream.timeout_seconds`: the longest that one call may take.
     pub timeout: Duration,
+    /// `upstream.webhook_secret`: what the upstream signs its callbacks with, where its dashboard sets such a secret.
+    pub webhook_secret: Option<SecretString>,
     /// `upstream.account`: the name of the account; see [`Self::account_name`].
     pub account: Option<String>,
 }
@@ -296,6 +298,7 @@ impl Default for Upstream {
             kind: UpstreamKind::Simulator,
             base_url: None,
             dialect: None,
+            webhook_secret: None,
             timeout: Duration::from_secs(30),
             account: None,
         }

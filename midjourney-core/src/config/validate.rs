@@ -272,6 +272,14 @@ fn upstream(section: &str, upstream: &Upstream, config: &Config, report: &mut Re
         let message = format!("is not used because {kind} is `{}`", upstream.kind);
         report.warning(&path, origin(config, &path), message, "");
     }
+    if upstream.webhook_secret.is_some() && upstream.kind != UpstreamKind::LegNext {
+        let path = format!("{section}.webhook_secret");
+        let message = format!(
+            "is not used: `{}` signs nothing with a secret of yours",
+            upstream.kind
+        );
+        report.warning(&path, origin(config, &path), message, "");
+    }
 }
 
 /// A lease must outlive the longest call twice, else two processes would work on one job.

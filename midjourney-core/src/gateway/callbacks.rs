@@ -63,6 +63,12 @@ impl Gateway {
         Ok(record)
     }
 
+    /// Whether an upstream that shows this token may be told that the address of callbacks is ours.
+    pub fn verifies_callbacks_by(&self, token: &str) -> bool {
+        let registration = self.parts.callback.as_ref();
+        registration.is_some_and(|registration| registration.verifies_by(token))
+    }
+
     /// Callbacks, newest first.
     pub async fn callbacks(&self, query: &CallbackQuery) -> Result<Page<CallbackRecord>, Error> {
         Ok(self.parts.jobs.callbacks(query).await?)

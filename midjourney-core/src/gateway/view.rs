@@ -5,9 +5,9 @@ use serde::Serialize;
 use crate::{
     budget::Credits,
     clock::Timestamp,
-    id::{BatchId, ImageId, JobId},
+    id::{BatchId, CallbackId, ImageId, JobId},
     image::Image,
-    job::{Failure, Job, JobState, ParentRef, RemoteAction, Spent},
+    job::{CallbackRecord, Failure, Job, JobState, ParentRef, RemoteAction, Spent},
 };
 
 /// A job with all that is known about it.
@@ -206,6 +206,53 @@ impl ImageView {
             height: image.size.map(|(_, height)| height),
             sha256: image.digest.to_string(),
             created_at: image.created,
+        }
+    }
+}
+
+/// A callback that came in.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[non_exhaustive]
+pub struct CallbackView {
+    /// Its id.
+    #[cfg_attr(feature = "openapi", schema(value_type = String, example = "cbk_019ab3c0d1e27f3a8b4c5d6e7f8091a2"))]
+    pub id: CallbackId,
+    /// When it came.
+    #[cfg_attr(feature = "openapi", schema(value_type = String, format = DateTime))]
+    pub received_at: Timestamp,
+    /// What became of it: `applied`, `noticed`, `repeated`, `late`, `parked`, `foreign`, `unknown`, `forged`, `expired` or
+    /// `malformed`.
+    pub verdict: &'static str,
+    /// Why, where the verdict alone does not say it.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub detail: String,
+    /// The job that it was about, where that is known.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
+    pub job: Option<JobId>,
+    /// The account whose upstream sent it, where that is known.
+    pub account: Option<String>,
+    /// The task that it spoke of. Untrusted text.
+    pub task: Option<String>,
+    /// The length of its body, in bytes.
+    pub bytes: u64,
+    /// The address that it came from.
+    pub from: Option<String>,
+}
+
+impl CallbackView {
+    /// What is shown of a callback.
+    pub fn of(record: &CallbackRecord) -> Self {
+        Self {
+            id: record.id,
+            received_at: record.at,
+            verdict: record.verdict.name(),
+            detail: record.detail.clone(),
+            job: record.job,
+            account: record.account.as_ref().map(ToString::to_string),
+            task: record.task.as_ref().map(ToString::to_string),
+            bytes: record.bytes,
+            from: record.from.map(|from| from.to_string()),
         }
     }
 }

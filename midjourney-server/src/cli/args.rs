@@ -9,7 +9,7 @@ use clap::builder::{PossibleValuesParser, TypedValueParser as _};
 use clap::{Args, Parser, Subcommand};
 use midjourney_core::{
     id::{BatchId, ImageId, JobId},
-    job::{IdempotencyKey, Status},
+    job::{IdempotencyKey, Status, Verdict},
     page::Cursor,
 };
 
@@ -50,6 +50,9 @@ pub(super) enum Command {
     Serve(ServeArgs),
     /// List the accounts: what waits, what runs, and what was spent
     Accounts,
+    /// What upstreams posted to this gateway, and what came of it
+    #[command(subcommand)]
+    Webhooks(WebhooksCommand),
     /// Check the configuration, the storage and the upstream
     Doctor,
     /// Imitate an upstream on this machine, over its own wire format; costs nothing
@@ -60,6 +63,30 @@ pub(super) enum Command {
         /// The shell
         shell: clap_complete::Shell,
     },
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum WebhooksCommand {
+    /// List the callbacks that came in, newest first
+    Events {
+        /// Only those about this job
+        #[arg(long)]
+        job: Option<JobId>,
+        /// Only those with this verdict, such as forged
+        #[arg(long, value_parser = verdict)]
+        verdict: Option<Verdict>,
+        /// How many, 1 to 200
+        #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u8).range(1..=200))]
+        limit: u8,
+        /// Go on where the last page ended
+        #[arg(long)]
+        after: Option<Cursor>,
+    },
+}
+
+fn verdict(text: &str) -> Result<Verdict, String> {
+    let known = Verdict::ALL.into_iter().find(|verdict| verdict.name() == text);
+    known.ok_or_else(|| format!("expected one of {}", Verdict::ALL.map(Verdict::name).join(", ")))
 }
 
 #[derive(Debug, Args)]

@@ -33,6 +33,7 @@ pub(super) async fn run(context: &Context, args: ServeArgs) -> Result<ExitCode, 
     let stopping = Stopping::new();
     let options = HttpOptions::new(stopping.clone())
         .with_hosts(hosts(&config))
+        .with_callback_host(callback_host(&config))
         .with_config(serde_json::json!({ "entries": config.entries() }))
         .with_outbound(outbound(&config)?)
         .with_address(format!("http://{address}"));
@@ -87,6 +88,12 @@ fn hosts(config: &Config) -> Hosts {
     } else {
         Hosts::Known(vec![config.server.host.clone()])
     }
+}
+
+/// The name in the address that upstreams are told.
+fn callback_host(config: &Config) -> Option<String> {
+    let url = config.webhook.public_url.as_ref()?;
+    url.host_str().map(str::to_owned)
 }
 
 fn cannot_listen(config: &Config, error: std::io::Error) -> Failure {

@@ -20,7 +20,7 @@ use tower::Service;
 use tracing::Instrument as _;
 
 use super::{
-    App, Hosts,
+    App, Hosts, callbacks,
     problem::{self, Part, Problem},
 };
 
@@ -97,7 +97,7 @@ where
 
     let answer = async {
         let begun = tokio::time::Instant::now();
-        let mut response = match host_guard(&app.hosts, &request) {
+        let mut response = match host_guard(&app, &request) {
             Ok(()) => {
                 let answered = AssertUnwindSafe(async { next.call(request).await });
                 match answered.catch_unwind().await {
@@ -156,7 +156,7 @@ fn caller_id(headers: &HeaderMap) -> Option<String> {
 
 /// Refuses requests that name a host this server does not go by: a page whose name was made to point at this machine
 /// (DNS rebinding) must not reach a server that asks nobody to log in.
-fn host_guard(hosts: &Hosts, request: &Request) -> Result<(), Problem> {
+fn host_guard(app: &App, request: &Request) -> Result<(), Problem> {
     let mut named = request.headers().get_all(header::HOST).iter();
     let host = match request.uri().authority() {
         Some(authority) => Some(authority.as_str()),
@@ -181,9 +181,14 @@ fn host_guard(hosts: &Hosts, request: &Request) -> Result<(), Problem> {
             "expected it once",
         ));
     }
-    match (hosts, host) {
+    match (&app.hosts, host) {
         (Hosts::Any, _) | (_, None) => Ok(()),
         (Hosts::Known(known), Some(host)) if is_known(known, host) => Ok(()),
+        (Hosts::Known(_), Some(host))
+            if callbacks::is_place(request.uri().path()) && is_known(app.callback_host.as_slice(), host) =>
+        {
+            Ok(())
+        }
         (Hosts::Known(_), Some(_)) => Err(Problem::at(
             &problem::UNKNOWN_HOST,
             Part::Header,

@@ -91,7 +91,12 @@ fn expect_json(headers: &HeaderMap) -> Result<(), Problem> {
 }
 
 /// Reads a body of up to `limit` bytes; throws a longer one away, up to `drain` bytes of it.
-async fn read_body(body: Body, limit: usize, drain: usize, time: Duration) -> Result<Bytes, Problem> {
+pub(super) async fn read_body(
+    body: Body,
+    limit: usize,
+    drain: usize,
+    time: Duration,
+) -> Result<Bytes, Problem> {
     let too_large = || {
         let detail = format!(
             "a body may have {limit} bytes ({} MiB) at most",

@@ -364,7 +364,10 @@ pub(super) async fn cancel(
 /// Settle a job whose submit was lost (stage `submit_unknown`).
 #[utoipa::path(post, path = "/jobs/{id}/resolve", tag = "jobs", request_body = ResolveBody,
     params(("id" = String, Path, description = "The job's id.")),
-    responses((status = 200, description = "The job as it is now.", body = JobView)))]
+    responses(
+        (status = 200, description = "The job as it is now.", body = JobView),
+        (status = 429, description = "A budget does not allow to submit it again."),
+    ))]
 pub(super) async fn resolve(
     State(app): State<Arc<App>>,
     ApiPath(id): ApiPath<JobId>,

@@ -81,6 +81,8 @@ classes! {
         "Send `Content-Type: application/json`, without a content coding.";
     RANGE = RANGE_NOT_SATISFIABLE, "range_not_satisfiable", "The range lies outside of the picture",
         "`Content-Range` tells the length.";
+    NOT_PROVED = UNAUTHORIZED, "not_proved", "The callback does not prove where it comes from",
+        "Compare the secret set at the upstream with the configured one, and the clocks of both.";
     FOREIGN_ORIGIN = FORBIDDEN, "foreign_origin", "Another site's page may not do this",
         "Call from a page of this server, from a program, or add the origin to the trusted ones.";
     DEAD_LINK = FORBIDDEN, "dead_link", "The link does not open this",

@@ -156,7 +156,7 @@ pub async fn serve(
             .keep_alive_interval(Some(Duration::from_secs(30)))
             .keep_alive_timeout(Duration::from_secs(20));
         handles.push(handle);
-        servers.push(server.serve(router.clone().into_make_service()));
+        servers.push(server.serve(router.clone().into_make_service_with_connect_info::<SocketAddr>()));
     }
     let end = async {
         stopping.begun().await;

@@ -16,6 +16,7 @@ use midjourney_core::{
     key::Secret,
     link::PublicLinks,
     memory::{MemoryImageStore, MemoryJobStore},
+    webhook::CallbackRegistration,
 };
 use midjourney_server::http::{self, Hosts, HttpOptions, ServeOptions, Stopping};
 use reqwest::{RequestBuilder, StatusCode};
@@ -37,9 +38,16 @@ pub(crate) struct Setup {
     pub(crate) links: Option<PublicLinks>,
     /// Whether there are links that lead to this very server, whatever `links` says.
     pub(crate) links_here: bool,
+    /// Whether upstreams are told to call this very server.
+    pub(crate) callbacks_here: bool,
+    /// How often a task is looked at.
+    pub(crate) poll: Backoff,
 }
 
 impl Setup {
+    /// What proves to whoever asks that the address of callbacks is ours.
+    pub(crate) const VERIFICATION_TOKEN: &str = "a-token-of-this-test";
+
     /// The simulator with small, quick pictures, and an engine.
     pub(crate) fn new() -> Self {
         let options = SimulatorOptions::default()
@@ -54,6 +62,8 @@ impl Setup {
             engine: true,
             links: None,
             links_here: false,
+            callbacks_here: false,
+            poll: Backoff::new(Duration::from_millis(5), Duration::from_millis(20)),
         }
     }
 
@@ -72,11 +82,16 @@ impl Setup {
 
     pub(crate) async fn start(self) -> Server {
         let mut policy = Policy::default();
-        policy.poll = Backoff::new(Duration::from_millis(5), Duration::from_millis(20));
+        policy.poll = self.poll;
         policy.retry = Backoff::new(Duration::from_millis(5), Duration::from_millis(20));
         let listener = http::listen(([127, 0, 0, 1], 0).into()).unwrap();
         let address = listener.local_addr().unwrap();
         let here = || PublicLinks::new(format!("http://{address}"), Secret::new("of this test"));
+        let callbacks = || {
+            let place = format!("http://{address}/webhook/midjourney");
+            CallbackRegistration::new(place, Secret::new("a secret of this test"))
+                .with_verification_token(Secret::new(Self::VERIFICATION_TOKEN))
+        };
         let parts = Parts {
             jobs: self.jobs,
             images: self.images,
@@ -84,7 +99,7 @@ impl Setup {
             clock: Arc::new(SystemClock),
             entropy: Arc::new(OsEntropy),
             policy,
-            callback: None,
+            callback: self.callbacks_here.then(callbacks),
             links: self.links_here.then(here).or(self.links),
         };
         let gateway = Gateway::new(parts, PromptRules::default());

@@ -22,6 +22,7 @@ mod clients;
 mod every_action;
 mod faults;
 mod http_bad_requests;
+mod http_callbacks;
 mod http_edge;
 mod http_flow;
 mod http_images;

@@ -78,9 +78,13 @@ pub(super) fn client(
             http.options()?,
         ))),
         #[cfg(feature = "upstream-legnext")]
-        UpstreamKind::LegNext => Ok(Arc::new(midjourney_core::client::legnext::LegNext::new(
-            http.options()?,
-        ))),
+        UpstreamKind::LegNext => {
+            let client = midjourney_core::client::legnext::LegNext::new(http.options()?);
+            Ok(Arc::new(match http.webhook_secret() {
+                Some(secret) => client.with_webhook_secret(secret),
+                None => client,
+            }))
+        }
         #[cfg(feature = "upstream-ttapi")]
         UpstreamKind::TtApi => Ok(Arc::new(midjourney_core::client::ttapi::TtApi::new(
             http.options()?,
@@ -137,6 +141,13 @@ mod http {
     }
 
     impl Http<'_> {
+        /// What the upstream signs its callbacks with.
+        #[cfg(feature = "upstream-legnext")]
+        pub(super) fn webhook_secret(&self) -> Option<Secret> {
+            let secret = self.account.upstream.webhook_secret.as_ref();
+            secret.map(|secret| Secret::new(secret.expose_secret()))
+        }
+
         pub(super) fn options(&self) -> Result<HttpOptions, AssembleError> {
             let base_url = super::base_url(self.account).ok_or_else(|| AssembleError::NoAddress {
                 account: self.name.to_owned(),

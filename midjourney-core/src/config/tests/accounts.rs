@@ -79,11 +79,11 @@ accounts:
              expected the address of the gateway, such as https://example.com/mj",
             "midjourney.yaml:5:28: accounts.c.slots: `0` is out of range; expected a whole number from 1 to 10000",
             "midjourney.yaml:5:31: accounts.c.speed: unknown key; expected one of kind, base_url, dialect, \
-             timeout_seconds, key, slots, queue, per_minute, speeds, fall_back_to_relax, cost, cost_upscale, \
+             timeout_seconds, webhook_secret, key, slots, queue, per_minute, speeds, fall_back_to_relax, cost, cost_upscale, \
              cost_video, cost_text, cost_relax, budget_day, budget_month, weight, priority, proxy (did you mean \
              `speeds`?)",
             "midjourney.yaml:6:6: accounts.d: a single value, not a section; expected the keys kind, base_url, \
-             dialect, timeout_seconds, key, slots, queue, per_minute, speeds, fall_back_to_relax, cost, cost_upscale, \
+             dialect, timeout_seconds, webhook_secret, key, slots, queue, per_minute, speeds, fall_back_to_relax, cost, cost_upscale, \
              cost_video, cost_text, cost_relax, budget_day, budget_month, weight, priority, proxy",
         ]
     );

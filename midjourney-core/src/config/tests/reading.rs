@@ -355,7 +355,8 @@ fn entries_tell_value_and_origin_of_every_key() {
         [
             "api.midjourney_key",
             "webhook.secret",
-            "webhook.verification_token"
+            "webhook.verification_token",
+            "upstream.webhook_secret",
         ]
     );
 }

@@ -1,0 +1,208 @@
+//! Callbacks over HTTP, from imitated upstreams that call back as the real ones do.
+
+use std::{sync::Arc, time::Duration};
+
+use midjourney_core::{client::legnext::LegNext, job::Backoff, key::Secret};
+use midjourney_server::simulate::{Dialect, Simulation, SimulationOptions};
+use reqwest::StatusCode;
+use serde_json::{Value, json};
+
+use crate::{
+    http_support::{Server, Setup, send, text},
+    upstreams::{self, connected},
+};
+
+/// A gateway that hears of news by callbacks alone: it would look by itself an hour later.
+fn deaf() -> Setup {
+    let hour = Duration::from_secs(3_600);
+    Setup {
+        callbacks_here: true,
+        poll: Backoff::new(hour, hour),
+        ..Setup::new()
+    }
+}
+
+fn imitation(dialect: Dialect) -> Simulation {
+    let mut options = SimulationOptions::new(dialect);
+    options.side = 16;
+    options.duration = Duration::from_millis(300);
+    options.key = Some(upstreams::key(dialect));
+    Simulation::start(options, Arc::new(midjourney_core::clock::SystemClock)).unwrap()
+}
+
+async fn history(server: &Server, query: &str) -> Vec<Value> {
+    let (status, page) = send(server.get(&format!("/webhooks/events{query}"))).await;
+    assert_eq!(status, StatusCode::OK, "{page}");
+    page["callbacks"].as_array().unwrap().clone()
+}
+
+/// Those that call addresses on this machine; `EvoLink` calls public ones only, and a session calls nobody.
+const CALLING: [Dialect; 9] = [
+    Dialect::MidjourneyProxyJava,
+    Dialect::MidjourneyProxyPlus,
+    Dialect::MidjourneyProxyTrueAi,
+    Dialect::MidjourneyProxyNewApi,
+    Dialect::LegNext,
+    Dialect::YouChuan,
+    Dialect::TtApi,
+    Dialect::AceData,
+    Dialect::ApiFrame,
+];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn jobs_are_done_when_their_upstream_says_so() {
+    for dialect in CALLING {
+        let simulation = imitation(dialect);
+        let client = connected(dialect, &simulation).await;
+        let server = Setup { client, ..deaf() }.start().await;
+        let job = server.finished("a red fox").await;
+        assert_eq!(job["status"], "completed", "{dialect}: {job}");
+        let told = history(&server, &format!("?job={}", text(&job, "id"))).await;
+        let verdicts: Vec<_> = told.iter().map(|one| text(one, "verdict")).collect();
+        let believed = if dialect == Dialect::ApiFrame {
+            "applied"
+        } else {
+            "noticed"
+        };
+        assert!(verdicts.contains(&believed), "{dialect}: {verdicts:?}");
+        assert_eq!(simulation.account().paid.len(), 1, "{dialect}");
+    }
+}
+
+/// A gateway whose account expects callbacks that are signed with `secret`.
+async fn expecting(secret: &str, simulation: &Simulation) -> Server {
+    let keys = upstreams::vault(&upstreams::key(Dialect::LegNext)).await;
+    let clock = Arc::new(midjourney_core::clock::SystemClock);
+    let client = LegNext::new(upstreams::options(simulation, keys, clock));
+    let client = Arc::new(client.with_webhook_secret(Secret::new(secret)));
+    Setup { client, ..deaf() }.start().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_legnext_signs_is_believed() {
+    let simulation = imitation(Dialect::LegNext);
+    let server = expecting("simulated", &simulation).await;
+    let job = server.finished("a red fox").await;
+    assert_eq!(job["status"], "completed", "{job}");
+    assert!(!history(&server, "?verdict=applied").await.is_empty());
+    assert!(history(&server, "?verdict=noticed").await.is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_signed_with_another_secret_is_refused() {
+    let simulation = imitation(Dialect::LegNext);
+    let server = expecting("of another dashboard", &simulation).await;
+    let (status, job) = send(server.post("/imagine").json(&json!({"prompt": "a red fox"}))).await;
+    assert_eq!(status, StatusCode::ACCEPTED);
+    let refused = async {
+        while history(&server, "?verdict=forged").await.is_empty() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), refused)
+        .await
+        .unwrap();
+    let (_, job) = send(server.get(&format!("/jobs/{}", text(&job, "id")))).await;
+    assert_eq!(job["status"], "processing", "{job}");
+}
+
+#[tokio::test]
+async fn what_is_wrong_with_a_callback_is_said() {
+    let server = deaf().start().await;
+    let (status, accepted) = send(server.post("/imagine").json(&json!({"prompt": "a red fox"}))).await;
+    assert_eq!(status, StatusCode::ACCEPTED);
+    let id = text(&accepted, "id");
+    let guessed = format!("/webhook/midjourney/{id}.{}", "0".repeat(64));
+    for (path, body, expected, code) in [
+        (guessed.as_str(), "{}", StatusCode::NOT_FOUND, "not_found"),
+        (
+            "/webhook/midjourney/nothing",
+            "{}",
+            StatusCode::NOT_FOUND,
+            "not_found",
+        ),
+        (
+            "/webhook/midjourney",
+            "{}",
+            StatusCode::UNAUTHORIZED,
+            "not_proved",
+        ),
+        ("/webhook/midjourney", "", StatusCode::UNAUTHORIZED, "not_proved"),
+        (
+            "/webhook/midjourney",
+            r#"{"token":"wrong","challenge":"abc"}"#,
+            StatusCode::UNAUTHORIZED,
+            "not_proved",
+        ),
+    ] {
+        let (status, problem) = send(server.post(path).body(body)).await;
+        assert_eq!(
+            (status, text(&problem, "code")),
+            (expected, code),
+            "{path} {body}"
+        );
+    }
+    let large = vec![b'a'; 1024 * 1024 + 1];
+    let (status, problem) = send(server.post("/webhook/midjourney").body(large)).await;
+    assert_eq!(
+        (status, text(&problem, "code")),
+        (StatusCode::PAYLOAD_TOO_LARGE, "payload_too_large")
+    );
+    for query in ["?verdict=nice", "?job=fox", "?limit=0", "?color=red"] {
+        let (status, _) = send(server.get(&format!("/webhooks/events{query}"))).await;
+        assert_eq!(status, StatusCode::BAD_REQUEST, "{query}");
+    }
+}
+
+#[tokio::test]
+async fn the_address_proves_to_be_ours_by_its_token() {
+    let server = deaf().start().await;
+    let token = Setup::VERIFICATION_TOKEN;
+    for query in [
+        format!("?token={token}&challenge=abc-123"),
+        format!("?hub.mode=subscribe&hub.verify_token={token}&hub.challenge=abc-123"),
+    ] {
+        let answer = server
+            .get(&format!("/webhook/midjourney{query}"))
+            .send()
+            .await
+            .unwrap();
+        assert_eq!(answer.status(), StatusCode::OK, "{query}");
+        assert_eq!(answer.text().await.unwrap(), "abc-123");
+    }
+    let body = json!({"type": "url_verification", "token": token, "challenge": "abc-123"});
+    let (status, answer) = send(server.post("/webhook/midjourney").json(&body)).await;
+    assert_eq!(
+        (status, answer),
+        (StatusCode::OK, json!({"challenge": "abc-123"}))
+    );
+    for (query, expected) in [
+        ("?token=wrong&challenge=abc", StatusCode::UNAUTHORIZED),
+        ("?token=&challenge=abc", StatusCode::UNAUTHORIZED),
+        ("?challenge=abc", StatusCode::BAD_REQUEST),
+    ] {
+        let (status, _) = send(server.get(&format!("/webhook/midjourney{query}"))).await;
+        assert_eq!(status, expected, "{query}");
+    }
+    let page = format!("/webhook/midjourney?token={token}&challenge=%3Cscript%3E%0A");
+    let (status, _) = send(server.get(&page)).await;
+    assert_eq!(status, StatusCode::BAD_REQUEST);
+}
+
+/// A tunnel to a server that asks nobody to log in must not open all of it.
+#[tokio::test]
+async fn the_public_name_leads_to_callbacks_alone() {
+    let setup = deaf().options(|options| options.with_callback_host(Some("gw.example".to_owned())));
+    let server = setup.start().await;
+    let named = |path: &str| server.post(path).header("host", "gw.example").body("{}");
+    let (status, _) = send(named("/webhook/midjourney")).await;
+    assert_eq!(status, StatusCode::UNAUTHORIZED);
+    for path in ["/imagine", "/webhook/midjourneys", "/webhooks/events", "/"] {
+        let (status, problem) = send(named(path)).await;
+        assert_eq!(
+            (status, text(&problem, "code")),
+            (StatusCode::MISDIRECTED_REQUEST, "unknown_host"),
+            "{path}"
+        );
+    }
+}
