@@ -16,7 +16,7 @@ use url::Url;
 pub(super) use self::form::Form;
 pub(super) use self::{
     loose::{List, Loose, Text},
-    reply::{Reply, by_status, garbled, mask, task_id, trouble},
+    reply::{Reply, by_status, garbled, mask, task_id, trouble, web_link},
 };
 use crate::{
     client::{ClientError, Submission},

@@ -15,17 +15,15 @@ pub(super) mod version;
 mod words;
 
 pub(super) use self::numbers::Plan;
-pub(super) use self::pictures::{link, web_link};
-pub(super) use self::words::Sign;
-pub(super) use self::words::judge;
 pub(super) use self::{
     answer::{callback, fetched, submitted},
     fields::Fields,
-    pictures::{films, links, singles},
-    words::failed,
+    pictures::{films, link, links, singles},
+    words::{failed, judge},
 };
 pub(super) use self::{canvas::with_pictures, numbers::Numbers};
-use super::http::Caller;
+pub(super) use super::http::named::allowed::unsupported;
+use super::http::{Caller, named::wording::has_own_prompt};
 use crate::{
     client::{ClientError, ParentTask},
     job::{Action, Failure, FailureKind, JobRequest, Zoom},
@@ -72,8 +70,7 @@ pub(super) fn picture(request: &JobRequest) -> Result<u8, Failure> {
 
 /// The text that a follow-up brings along itself. The parent's need not be said again.
 pub(super) fn own_prompt<'a>(request: &'a JobRequest, parent: &ParentTask) -> Option<&'a str> {
-    let prompt = request.prompt.as_str();
-    (!prompt.is_empty() && prompt != parent.prompt).then_some(prompt)
+    has_own_prompt(request, parent).then_some(request.prompt.as_str())
 }
 
 /// `text`, where it is neither missing nor too long.
@@ -121,8 +118,4 @@ pub(super) fn lacking(action: Action, can: impl Fn(Action) -> bool) -> Failure {
         "there is no {action} here; there is {}",
         there.join(", ")
     ))
-}
-
-pub(super) fn unsupported(message: impl Into<String>) -> Failure {
-    Failure::new(FailureKind::Unsupported, message)
 }

@@ -11,8 +11,17 @@ use crate::{
 /// The longest wait that an upstream can ask for.
 const MAX_WAIT: Duration = Duration::from_secs(3_600);
 
+/// The longest address of a picture.
+const MAX_URL: usize = 4_096;
+
 /// How much of an answer is kept for the log, in bytes.
 const MAX_EXCERPT: usize = 2_000;
+
+/// `text`, where it is a link to the web that may be kept.
+pub(in crate::client) fn web_link(text: &str) -> Option<&str> {
+    let web = text.starts_with("https://") || text.starts_with("http://");
+    (web && text.len() <= MAX_URL).then_some(text)
+}
 
 /// An answer, with what must not be repeated from it.
 #[derive(Clone, Copy)]

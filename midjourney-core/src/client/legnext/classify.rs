@@ -7,8 +7,8 @@ use super::{
 use crate::{
     client::{
         ClientError,
-        http::{Loose, Reply, Text},
-        verbs::{self, judge, singles, web_link},
+        http::{Loose, Reply, Text, web_link},
+        verbs::{self, judge, singles},
     },
     image::ImageKind,
     job::{Failure, FailureKind, RemoteAction, RemoteImage, RemoteResult, RemoteStatus, UpstreamId},

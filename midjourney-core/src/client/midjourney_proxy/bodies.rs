@@ -10,14 +10,13 @@ use super::{
     wire::{Blend, Change, Common, Describe, Imagine, Modal, Press, Redraw, Shorten, Video},
 };
 use crate::{
-    client::{InputPicture, Submission, http::json},
-    job::{Action, Failure, FailureKind, InputImage, Motion, Shape, UpstreamId, Zoom},
+    client::{
+        InputPicture, Submission,
+        http::{json, named::allowed::unsupported},
+    },
+    job::{Action, Failure, InputImage, Motion, Shape, UpstreamId, Zoom},
     key::Secret,
 };
-
-fn unsupported(message: &str) -> Failure {
-    Failure::new(FailureKind::Unsupported, message)
-}
 
 /// The route below `submit` and the body that `plan` is sent with.
 pub(super) fn body(

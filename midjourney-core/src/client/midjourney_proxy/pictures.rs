@@ -5,13 +5,10 @@ use super::{
     wire::{Link, Task},
 };
 use crate::{
-    client::http::{List, Loose},
+    client::http::{List, Loose, web_link},
     image::ImageKind,
     job::RemoteImage,
 };
-
-/// The longest address of a picture.
-const MAX_URL: usize = 4_096;
 
 /// The pictures of a finished task: a grid with its singles where the line gives them, or one single. Videos are numbered
 /// like singles, and the picture beside them only shows how they begin.
@@ -54,10 +51,8 @@ pub(super) fn images(task: &Task) -> Vec<RemoteImage> {
         .collect()
 }
 
-/// An address of the web.
 fn link(url: &str) -> Option<String> {
-    let web = url.starts_with("https://") || url.starts_with("http://");
-    (web && url.len() <= MAX_URL).then(|| url.to_owned())
+    web_link(url).map(str::to_owned)
 }
 
 /// The addresses in a list, each once, four at most.

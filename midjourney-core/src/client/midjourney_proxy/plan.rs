@@ -2,7 +2,10 @@
 
 use super::{Dialect, actions::supports, buttons};
 use crate::{
-    client::ParentTask,
+    client::{
+        ParentTask,
+        http::named::{allowed::unsupported, wording::has_own_prompt},
+    },
     job::{Action, Failure, FailureKind, JobRequest, Motion, Shape, UpscaleMode, Zoom},
     prompt::Prompt,
 };
@@ -74,10 +77,6 @@ pub(super) enum Source<'a> {
     Brought,
     /// It is the parent's, there.
     At(&'a str),
-}
-
-fn unsupported(message: String) -> Failure {
-    Failure::new(FailureKind::Unsupported, message)
 }
 
 /// Decides how `request` is sent, or why it cannot be.
@@ -159,7 +158,7 @@ fn follow_up<'a>(
             "there is no picture {index}; pictures are counted 1 to 4"
         )));
     }
-    let own_prompt = !request.prompt.is_empty() && request.prompt != parent.prompt;
+    let own_prompt = has_own_prompt(request, parent);
     if let Action::Extend { motion } = what {
         return extend(parent, index, motion, own_prompt);
     }

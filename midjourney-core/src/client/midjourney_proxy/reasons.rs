@@ -1,121 +1,19 @@
 //! Why tasks fail, told from the gateway's words.
 
-use crate::job::{Failure, FailureKind, Spent};
+use crate::{
+    client::http::named::says::{self, Sign},
+    job::{Failure, FailureKind},
+};
 
-/// Why a task failed, from the title in `[title] text` or, without one, from the text ("Embed titles used as error
-/// signs", "failReason" of the wire facts).
+/// Why a task failed, by Midjourney's own words or, without any, by those of the gateway ("Embed titles used as error signs",
+/// "failReason" of the wire facts).
 pub(super) fn failed(reason: &str) -> Failure {
     let lower = reason.to_lowercase();
-    let title = lower
-        .strip_prefix('[')
-        .and_then(|rest| rest.split_once(']'))
-        .map(|(title, _)| title.trim());
-    let found = TITLES.iter().find(|(sign, ..)| match title {
-        Some(title) => title.starts_with(sign),
-        None => lower.contains(sign) && sign.contains(' '),
-    });
-    let found = found.or_else(|| TEXTS.iter().find(|(sign, ..)| lower.contains(sign)));
-    let (_, kind, message) =
-        found
-            .copied()
-            .unwrap_or(("", FailureKind::Transient, "the upstream could not draw this"));
-    let failure = Failure::new(kind, message).with_spent(Spent::Yes);
-    if reason.is_empty() {
-        failure
-    } else {
-        failure.with_upstream_text(reason)
+    match TEXTS.iter().find(|(sign, ..)| lower.contains(sign)) {
+        Some((_, kind, message)) => says::failed_or(reason, (*kind, *message)),
+        None => says::failed(reason, FailureKind::Transient),
     }
 }
-
-type Sign = (&'static str, FailureKind, &'static str);
-
-const TITLES: [Sign; 17] = [
-    (
-        "banned prompt",
-        FailureKind::Moderated,
-        "Midjourney refused the prompt",
-    ),
-    (
-        "request cancelled due to output filters",
-        FailureKind::Moderated,
-        "Midjourney refused the picture it drew",
-    ),
-    (
-        "image denied",
-        FailureKind::Moderated,
-        "Midjourney refused an image in the prompt",
-    ),
-    (
-        "invalid prompt",
-        FailureKind::InvalidPrompt,
-        "Midjourney does not accept the prompt",
-    ),
-    (
-        "invalid parameter",
-        FailureKind::InvalidPrompt,
-        "Midjourney does not accept a parameter",
-    ),
-    (
-        "invalid link",
-        FailureKind::InvalidPrompt,
-        "Midjourney could not read a link in the prompt",
-    ),
-    (
-        "queue full",
-        FailureKind::QueueFull,
-        "Midjourney's queue for the account is full",
-    ),
-    (
-        "credits exhausted",
-        FailureKind::QuotaExhausted,
-        "the Midjourney account has no credit left",
-    ),
-    (
-        "plan cancelled",
-        FailureKind::AccountBlocked,
-        "the Midjourney account's plan has ended",
-    ),
-    (
-        "subscription required",
-        FailureKind::AccountBlocked,
-        "the Midjourney account has no subscription",
-    ),
-    (
-        "subscription paused",
-        FailureKind::AccountBlocked,
-        "the Midjourney account's subscription is paused",
-    ),
-    (
-        "blocked",
-        FailureKind::AccountBlocked,
-        "the Midjourney account is blocked",
-    ),
-    (
-        "pending mod message",
-        FailureKind::NeedsPerson,
-        "a Midjourney moderator wants an answer",
-    ),
-    (
-        "tos not accepted",
-        FailureKind::NeedsPerson,
-        "Midjourney's terms have to be accepted",
-    ),
-    (
-        "action needed to continue",
-        FailureKind::NeedsPerson,
-        "Midjourney wants a person to act",
-    ),
-    (
-        "internal server error",
-        FailureKind::Transient,
-        "the upstream broke down",
-    ),
-    (
-        "job queued",
-        FailureKind::Transient,
-        "the upstream lost sight of a queued task",
-    ),
-];
 
 const TEXTS: [Sign; 6] = [
     (
@@ -163,6 +61,7 @@ mod tests {
             ("[Invalid prompt] x", FailureKind::InvalidPrompt),
             ("[Invalid parameter] `--q 9`", FailureKind::InvalidPrompt),
             ("[Invalid link!] x", FailureKind::InvalidPrompt),
+            ("[Unrecognized argument(s)] `--x`", FailureKind::InvalidPrompt),
             ("[Queue full] wait", FailureKind::QueueFull),
             ("[Credits exhausted] x", FailureKind::QuotaExhausted),
             ("[Plan Cancelled] x", FailureKind::AccountBlocked),

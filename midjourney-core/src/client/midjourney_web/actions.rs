@@ -10,9 +10,12 @@ use super::{
 use crate::{
     client::{
         ParentTask,
-        http::named::{
-            allowed::{start, unsupported},
-            wording::{SPEEDS, Wording, has_own_prompt},
+        http::{
+            films::fits,
+            named::{
+                allowed::{start, unsupported},
+                wording::{SPEEDS, Wording, has_own_prompt},
+            },
         },
     },
     job::{Action, Direction, Failure, JobRequest, Motion, Strength, UpscaleMode},
@@ -104,15 +107,7 @@ fn follow_up<'a>(
     let (parent, picture) = start(request, parent)?;
     let id = parent.name();
     let own = has_own_prompt(request, parent);
-    let of_video = of_video(parent);
-    if of_video != matches!(action, Action::Extend { .. }) {
-        let what = if of_video {
-            "a picture, not from a video"
-        } else {
-            "a video"
-        };
-        return Err(unsupported(format!("a {action} starts from {what}")));
-    }
+    fits(action, parent)?;
     let reads = !matches!(
         action,
         Action::Upscale { .. } | Action::Variation { .. } | Action::Reroll

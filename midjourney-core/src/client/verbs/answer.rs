@@ -5,13 +5,17 @@ use serde::de::DeserializeOwned;
 use crate::{
     client::{
         ClientError,
-        http::{Loose, Reply, Text, by_status, garbled, task_id, trouble},
+        http::{
+            Loose, Reply, Text, by_status, garbled,
+            named::{
+                answer::unreadable,
+                task::{bad_callback, callback as read_callback},
+            },
+            task_id, trouble,
+        },
     },
     job::{Failure, FailureKind, UpstreamId},
 };
-
-/// The longest callback that is read, in bytes.
-const MAX_CALLBACK: usize = 1024 * 1024;
 
 /// What the answer to a submit means that names the task `id`. `told` is the refusal that it spells in the upstream's own
 /// terms, asked for only where its status is one of a refusal.
@@ -81,21 +85,15 @@ pub(in crate::client) fn fetched<T: Default + DeserializeOwned>(
     id: &UpstreamId,
     ids: impl Fn(&T) -> &Text,
 ) -> Result<Option<T>, ClientError> {
-    let unreadable = || {
-        trouble(
-            FailureKind::BadAnswer,
-            "the upstream's answer could not be understood",
-            reply,
-        )
-    };
     match reply.status {
         200..=299 => {
-            let Loose(task) = serde_json::from_slice::<Loose<T>>(reply.body).map_err(|_| unreadable())?;
+            let Loose(task) =
+                serde_json::from_slice::<Loose<T>>(reply.body).map_err(|_| unreadable(reply))?;
             // Another task's pictures must never become this job's.
             if ids(&task).as_str() == id.as_str() {
                 Ok(Some(task))
             } else {
-                Err(unreadable())
+                Err(unreadable(reply))
             }
         }
         // A wrong address is answered with a page, an unknown task with nothing or with an object.
@@ -120,12 +118,7 @@ pub(in crate::client) fn callback<T: Default + DeserializeOwned>(
     body: &[u8],
     ids: impl Fn(&T) -> &Text,
 ) -> Result<(UpstreamId, T), ClientError> {
-    let bad = |message: &str| ClientError::refused(Failure::new(FailureKind::BadAnswer, message));
-    if body.len() > MAX_CALLBACK {
-        return Err(bad("the callback is longer than 1 MiB"));
-    }
-    let Loose(task) = serde_json::from_slice::<Loose<T>>(body)
-        .map_err(|error| bad("the callback is not JSON").with_source(error))?;
-    let id = task_id(ids(&task).as_str()).ok_or_else(|| bad("the callback names no task"))?;
+    let task = read_callback(body)?;
+    let id = task_id(ids(&task).as_str()).ok_or_else(|| bad_callback("the callback names no task"))?;
     Ok((id, task))
 }

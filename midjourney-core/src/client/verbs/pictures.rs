@@ -1,13 +1,13 @@
 //! Pictures on their way in, as links, and on their way out, as results.
 
 use crate::{
-    client::{ClientError, InputPicture, http::Text},
+    client::{
+        ClientError, InputPicture,
+        http::{Text, web_link},
+    },
     image::ImageKind,
     job::RemoteImage,
 };
-
-/// The longest address of a picture.
-const MAX_URL: usize = 4_096;
 
 /// Where the upstream can get `picture`.
 pub(in crate::client) fn link(picture: &InputPicture) -> Result<&str, ClientError> {
@@ -30,12 +30,6 @@ pub(in crate::client) fn films(files: &[RemoteImage]) -> Vec<RemoteImage> {
 /// Where the upstream can get each of `pictures`.
 pub(in crate::client) fn links(pictures: &[InputPicture]) -> Result<Vec<&str>, ClientError> {
     pictures.iter().map(link).collect()
-}
-
-/// `text`, where it is a link to the web that may be kept.
-pub(in crate::client) fn web_link(text: &str) -> Option<&str> {
-    let web = text.starts_with("https://") || text.starts_with("http://");
-    (web && text.len() <= MAX_URL).then_some(text)
 }
 
 /// The first `most` of `links` as single pictures. A picture's number is its place, and those that moderation removed leave

@@ -1,29 +1,19 @@
 //! What texts about a failure mean: Midjourney's own words, which these upstreams pass on.
 
 use crate::{
-    client::http::mask,
+    client::http::{
+        mask,
+        named::says::{self, Sign},
+    },
     job::{Failure, FailureKind, Spent},
 };
 
-/// A text that is known, and what it means.
-pub(in crate::client) type Sign = (&'static str, FailureKind, &'static str);
-
-/// "Error and moderation texts" of the wire facts, in lower case.
-const SIGNS: [Sign; 16] = [
-    (
-        "banned prompt",
-        FailureKind::Moderated,
-        "Midjourney refused the prompt",
-    ),
+/// What these upstreams say in words of their own, in lower case.
+const SIGNS: [Sign; 3] = [
     (
         "output filters",
         FailureKind::Moderated,
         "Midjourney refused the picture it drew",
-    ),
-    (
-        "image denied",
-        FailureKind::Moderated,
-        "Midjourney refused an image in the prompt",
     ),
     (
         "sensitive",
@@ -35,67 +25,16 @@ const SIGNS: [Sign; 16] = [
         FailureKind::Moderated,
         "the upstream refused the content",
     ),
-    (
-        "invalid prompt",
-        FailureKind::InvalidPrompt,
-        "Midjourney does not accept the prompt",
-    ),
-    (
-        "invalid parameter",
-        FailureKind::InvalidPrompt,
-        "Midjourney does not accept a parameter",
-    ),
-    (
-        "invalid link",
-        FailureKind::InvalidPrompt,
-        "Midjourney could not read a link in the prompt",
-    ),
-    (
-        "queue full",
-        FailureKind::QueueFull,
-        "Midjourney's queue for the account is full",
-    ),
-    (
-        "credits exhausted",
-        FailureKind::QuotaExhausted,
-        "the Midjourney account has no credit left",
-    ),
-    (
-        "subscription required",
-        FailureKind::AccountBlocked,
-        "the Midjourney account has no subscription",
-    ),
-    (
-        "subscription paused",
-        FailureKind::AccountBlocked,
-        "the Midjourney account's subscription is paused",
-    ),
-    (
-        "plan cancelled",
-        FailureKind::AccountBlocked,
-        "the Midjourney account's plan has ended",
-    ),
-    (
-        "tos not accepted",
-        FailureKind::NeedsPerson,
-        "Midjourney's terms have to be accepted",
-    ),
-    (
-        "pending mod message",
-        FailureKind::NeedsPerson,
-        "a Midjourney moderator wants an answer",
-    ),
-    (
-        "action needed to continue",
-        FailureKind::NeedsPerson,
-        "Midjourney wants a person to act",
-    ),
 ];
 
-/// What `text` means, where its words are known. Codes spell them with `_`.
+/// What `text` means, where its words are known. Codes spell them with `_`. What passes is left to the status that it came
+/// with.
 pub(in crate::client) fn judge(text: &str) -> Option<Sign> {
     let lower = text.to_lowercase().replace('_', " ");
-    SIGNS.into_iter().find(|(sign, ..)| lower.contains(sign))
+    let lasting = |(sign, kind, _): &Sign| sign.contains(' ') && *kind != FailureKind::Transient;
+    let of_midjourney = says::SIGNS.into_iter().filter(lasting);
+    let mut signs = SIGNS.into_iter().chain(of_midjourney);
+    signs.find(|(sign, ..)| lower.contains(sign))
 }
 
 /// Why a task failed that says `text`, once it was accepted; without known words it is `otherwise`.
@@ -126,6 +65,7 @@ mod tests {
             ("Invalid prompt", Some(K::InvalidPrompt)),
             ("invalid_parameter", Some(K::InvalidPrompt)),
             ("Invalid link!", Some(K::InvalidPrompt)),
+            ("Unrecognized argument(s)", Some(K::InvalidPrompt)),
             ("Queue full", Some(K::QueueFull)),
             ("Credits exhausted", Some(K::QuotaExhausted)),
             ("Subscription required", Some(K::AccountBlocked)),
@@ -134,6 +74,9 @@ mod tests {
             ("Tos not accepted", Some(K::NeedsPerson)),
             ("Pending mod message", Some(K::NeedsPerson)),
             ("Action needed to continue", Some(K::NeedsPerson)),
+            // The status that they come with says more.
+            ("Internal server error", None),
+            ("the request was blocked by a proxy", None),
             ("something else", None),
             ("", None),
         ] {

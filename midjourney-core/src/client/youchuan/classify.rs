@@ -4,8 +4,8 @@ use super::wire::Job;
 use crate::{
     client::{
         ClientError,
-        http::{Loose, Reply},
-        verbs::{self, Sign, films, singles, web_link},
+        http::{Loose, Reply, named::says::Sign, web_link},
+        verbs::{self, films, singles},
     },
     image::ImageKind,
     job::{Action, Failure, FailureKind, RemoteImage, RemoteResult, RemoteStatus, UpstreamId},

@@ -4,7 +4,7 @@
 use crate::job::{Failure, FailureKind, Spent};
 
 /// A sign, what it means, and how that is told.
-type Sign = (&'static str, FailureKind, &'static str);
+pub(in crate::client) type Sign = (&'static str, FailureKind, &'static str);
 
 /// What `text` means, where it begins with a known title, in brackets or without, or holds one of several words.
 pub(in crate::client) fn meaning(text: &str) -> Option<(FailureKind, &'static str)> {
@@ -23,7 +23,12 @@ pub(in crate::client) fn meaning(text: &str) -> Option<(FailureKind, &'static st
 
 /// Why a task failed that says `reason`, which holds no secrets. `kind` is for words that mean nothing known.
 pub(in crate::client) fn failed(reason: &str, kind: FailureKind) -> Failure {
-    let (kind, message) = meaning(reason).unwrap_or((kind, "the upstream could not draw this"));
+    failed_or(reason, (kind, "the upstream could not draw this"))
+}
+
+/// The same, with something else for words that mean nothing known.
+pub(in crate::client) fn failed_or(reason: &str, otherwise: (FailureKind, &'static str)) -> Failure {
+    let (kind, message) = meaning(reason).unwrap_or(otherwise);
     let failure = Failure::new(kind, message).with_spent(Spent::Yes);
     if reason.is_empty() {
         failure
@@ -32,7 +37,8 @@ pub(in crate::client) fn failed(reason: &str, kind: FailureKind) -> Failure {
     }
 }
 
-const SIGNS: [Sign; 21] = {
+/// Midjourney's words, in lower case. One alone means something only as a title.
+pub(in crate::client) const SIGNS: [Sign; 21] = {
     use FailureKind as K;
     [
         ("banned prompt", K::Moderated, "Midjourney refused the prompt"),

@@ -5,7 +5,7 @@ use serde::de::DeserializeOwned;
 use crate::{
     client::{
         ClientError,
-        http::{List, Loose, Text, mask},
+        http::{List, Loose, Text, mask, web_link},
     },
     image::ImageKind,
     job::{Failure, FailureKind, RemoteImage},
@@ -13,9 +13,6 @@ use crate::{
 
 /// The longest callback that is read, in bytes.
 const MAX_CALLBACK: usize = 1024 * 1024;
-
-/// The longest address of a picture.
-const MAX_URL: usize = 4_096;
 
 /// The longest text of a result, in bytes.
 const MAX_TEXT: usize = 2_000;
@@ -40,9 +37,7 @@ pub(in crate::client) fn bad_callback(message: &str) -> ClientError {
 
 /// An address of the web.
 pub(in crate::client) fn link(text: &Text) -> Option<String> {
-    let url = text.as_str();
-    let web = url.starts_with("https://") || url.starts_with("http://");
-    (web && url.len() <= MAX_URL).then(|| url.to_owned())
+    web_link(text.as_str()).map(str::to_owned)
 }
 
 /// The addresses in a list, each once, at most four: what is beyond is no picture of a grid.
