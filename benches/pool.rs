@@ -130,6 +130,7 @@ async fn round(hanging: bool, length: Duration) -> usize {
         policy: Policy::default(),
         callback: None,
         links: None,
+        webhooks: None,
     };
     let gateway = Gateway::new(parts, PromptRules::default());
     // More than the round can do.

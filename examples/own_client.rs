@@ -109,6 +109,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
             policy: Policy::default(),
             callback: None,
             links: None,
+            webhooks: None,
         },
         PromptRules::default(),
     );

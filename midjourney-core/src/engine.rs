@@ -11,6 +11,8 @@
 //! - `download` brings finished pictures home.
 //! - `guard` turns a call that panics into one that failed.
 //! - `lease` keeps a worker's lease alive while it works.
+//!
+//! Beside that it sends the [webhooks](crate::delivery), where the gateway has any.
 
 mod dispatch;
 mod download;
@@ -28,6 +30,7 @@ use crate::{
     accounts::Accounts,
     budget::Budgets,
     clock::{Clock, Entropy},
+    delivery::{self, Webhooks},
     id::WorkerId,
     image::ImageStore,
     job::{AccountName, JobStore, Policy},
@@ -58,6 +61,8 @@ pub struct Parts {
     pub callback: Option<CallbackRegistration>,
     /// How others reach our files, if they can.
     pub links: Option<PublicLinks>,
+    /// How others are told what happens, if they are.
+    pub webhooks: Option<Webhooks>,
 }
 
 impl Parts {
@@ -119,7 +124,16 @@ impl Engine {
     pub fn start(parts: Parts, config: EngineConfig) -> Self {
         let (stop, stopping) = watch::channel(false);
         let worker = WorkerId::new(parts.clock.now(), &*parts.entropy);
-        let task = tokio::spawn(dispatch::run(Arc::new(parts), config, worker, stopping));
+        let parts = Arc::new(parts);
+        let jobs = dispatch::run(Arc::clone(&parts), config, worker, stopping.clone());
+        let task = tokio::spawn(async move {
+            let webhooks = async {
+                if let Some(webhooks) = parts.webhooks.clone() {
+                    delivery::run(parts, webhooks, stopping).await;
+                }
+            };
+            tokio::join!(jobs, webhooks);
+        });
         Self {
             stop,
             task: Some(task),

@@ -26,6 +26,7 @@ mod simulated;
 mod uploads;
 mod view;
 mod watch;
+mod webhooks;
 
 use std::{sync::Arc, time::Duration};
 
@@ -35,6 +36,7 @@ pub use intake::{Accepted, Imagine, PromptCheck, PromptRules};
 pub use pictures::Picture;
 pub use view::{CallbackView, FailureView, ImageView, JobView};
 pub use watch::Watch;
+pub use webhooks::{MOST_SUBSCRIPTIONS, Subscribe};
 
 use crate::{
     engine::{Engine, EngineConfig, Parts},

@@ -130,6 +130,16 @@ typed_id!(
     "cbk"
 );
 typed_id!(
+    /// One wish to be told about jobs.
+    SubscriptionId,
+    "sub"
+);
+typed_id!(
+    /// One message on its way to a receiver; the same over all tries.
+    DeliveryId,
+    "msg"
+);
+typed_id!(
     /// One running engine; names the holder of a lease.
     WorkerId,
     "wrk"

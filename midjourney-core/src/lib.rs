@@ -6,6 +6,7 @@ pub mod client;
 pub mod clock;
 #[cfg(feature = "config")]
 pub mod config;
+pub mod delivery;
 pub mod engine;
 pub mod error;
 pub mod gateway;

@@ -12,8 +12,19 @@ use sha2::Sha256;
 use crate::{
     clock::Timestamp,
     hex::{hex, unhex},
+    id::{ImageId, UploadId},
     key::Secret,
 };
+
+/// Where the bytes of a picture are, below the address of the server.
+pub fn image_path(id: ImageId) -> String {
+    format!("/images/{id}/content")
+}
+
+/// Where the bytes of a picture that was brought along are.
+pub fn upload_path(id: UploadId) -> String {
+    format!("/images/uploads/{id}/content")
+}
 
 /// Keeps this use of the secret apart from any other.
 const PURPOSE: &[u8] = b"link:v1:";

@@ -4,12 +4,14 @@
 //! backends with a disk. Good for tests, examples and trying things out.
 
 mod callbacks;
+mod deliveries;
 mod images;
 mod jobs;
 mod keys;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+pub use deliveries::MemoryDeliveryStore;
 pub use images::MemoryImageStore;
 pub use jobs::MemoryJobStore;
 pub use keys::MemoryKeys;

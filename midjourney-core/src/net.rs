@@ -5,6 +5,8 @@
 
 mod client;
 mod guard;
+mod retry_after;
 
 pub use client::{Answer, Download, Outbound, OutboundError, OutboundOptions, OutboundRequest};
 pub use guard::{BlockedAddress, RefusedUrl, is_public};
+pub(crate) use retry_after::retry_after;

@@ -3,6 +3,7 @@
 //!
 //! - Suites say what a trait means, one named test per case, each on a fresh subject:
 //!   [`job_store_suite!`](crate::job_store_suite), [`image_store_suite!`](crate::image_store_suite),
+//!   [`delivery_store_suite!`](crate::delivery_store_suite),
 //!   [`key_provider_suite!`](crate::key_provider_suite), [`key_vault_suite!`](crate::key_vault_suite),
 //!   [`client_suite!`](crate::client_suite).
 //! - Fakes stand in for the world: [`FakeClock`], [`SeededEntropy`], [`FakeClient`].
@@ -20,6 +21,7 @@
 mod client;
 pub mod client_suite;
 mod clock;
+pub mod delivery_store;
 mod entropy;
 mod faulty;
 mod gauge;
@@ -75,6 +77,14 @@ macro_rules! job_store_suite {
 macro_rules! image_store_suite {
     ($fresh:expr $(; $(#[$attribute:meta])+)?) => {
         $crate::__image_store_cases! { tests image_store [$($(#[$attribute])+)?] $fresh }
+    };
+}
+
+/// The same as [`job_store_suite!`](crate::job_store_suite) for a [`DeliveryStore`](crate::delivery::DeliveryStore).
+#[macro_export]
+macro_rules! delivery_store_suite {
+    ($fresh:expr $(; $(#[$attribute:meta])+)?) => {
+        $crate::__delivery_store_cases! { tests delivery_store [$($(#[$attribute])+)?] $fresh }
     };
 }
 
@@ -152,6 +162,10 @@ mod tests {
         assert_all_listed(
             include_str!("testing/image_store.rs"),
             &names(super::image_store::CASES),
+        );
+        assert_all_listed(
+            include_str!("testing/delivery_store.rs"),
+            &names(super::delivery_store::CASES),
         );
         assert_all_listed(
             include_str!("testing/key_provider.rs"),

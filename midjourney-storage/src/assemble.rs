@@ -3,6 +3,7 @@
 mod secret;
 mod upstream;
 
+use self::secret::Own;
 pub use self::upstream::base_url;
 
 use std::{
@@ -24,6 +25,11 @@ use midjourney_core::{
     link::PublicLinks,
     prompt::{self, CheckOptions, Table, TableError},
     webhook::CallbackRegistration,
+};
+#[cfg(feature = "http")]
+use midjourney_core::{
+    delivery::{SigningKey, Webhooks},
+    net::{Outbound, OutboundOptions},
 };
 use secrecy::ExposeSecret as _;
 
@@ -82,9 +88,9 @@ pub enum AssembleError {
         #[source]
         source: std::io::Error,
     },
-    /// The secret of our links cannot be read or made.
-    #[error("the secret for links to our pictures cannot be had from {folder}")]
-    LinkSecret {
+    /// A secret of our own cannot be read or made.
+    #[error("the secret of this gateway's own cannot be had from {folder}")]
+    OwnSecret {
         /// Where it is kept.
         folder: PathBuf,
         /// The cause.
@@ -123,6 +129,9 @@ pub enum AssembleError {
         /// Whose upstream it is.
         account: String,
     },
+    /// The client that webhooks are sent with cannot be made.
+    #[error("the client for webhooks cannot be made: see outbound.proxy")]
+    Outbound(#[source] BoxError),
     /// The client of an account cannot be made.
     #[error("account {account}: its client cannot be made")]
     Upstream {
@@ -157,6 +166,10 @@ pub async fn assemble(config: &Config, data_dir: &Path) -> Result<Assembled, Ass
         policy: policy(config),
         callback: callback(config),
         links: links(config, data_dir).await?,
+        #[cfg(feature = "http")]
+        webhooks: webhooks(config, data_dir, &jobs).await?,
+        #[cfg(not(feature = "http"))]
+        webhooks: None,
     };
     Ok(Assembled {
         gateway: Gateway::new(parts, prompts),
@@ -186,16 +199,49 @@ async fn links(config: &Config, data_dir: &Path) -> Result<Option<PublicLinks>, 
     let Some(url) = &config.server.public_url else {
         return Ok(None);
     };
+    let secret = own_secret(data_dir, Own::Links).await?;
+    Ok(Some(PublicLinks::new(url.as_str(), secret)))
+}
+
+async fn own_secret(data_dir: &Path, which: Own) -> Result<Secret, AssembleError> {
     let folder = data_dir.to_owned();
-    let failed = |source| AssembleError::LinkSecret {
+    let failed = |source| AssembleError::OwnSecret {
         folder: data_dir.to_owned(),
         source,
     };
-    let secret = tokio::task::spawn_blocking(move || secret::links(&folder)).await;
-    let secret = secret
+    tokio::task::spawn_blocking(move || secret::own(&folder, which))
+        .await
         .map_err(|error| failed(std::io::Error::other(error)))?
-        .map_err(failed)?;
-    Ok(Some(PublicLinks::new(url.as_str(), secret)))
+        .map_err(failed)
+}
+
+/// Webhooks are signed with what `webhook.secret` gives, or with what this data directory has for it.
+#[cfg(feature = "http")]
+async fn webhooks(
+    config: &Config,
+    data_dir: &Path,
+    store: &Arc<SqliteJobStore>,
+) -> Result<Option<Webhooks>, AssembleError> {
+    let root = match &config.webhook.secret {
+        Some(secret) => Secret::new(secret.expose_secret()),
+        None => own_secret(data_dir, Own::Webhooks).await?,
+    };
+    let options = OutboundOptions::default()
+        .with_allow_private(config.outbound.allow_private)
+        .with_proxy(
+            config
+                .outbound
+                .proxy
+                .as_ref()
+                .map(|proxy| Secret::new(proxy.expose().as_str())),
+        );
+    let outbound = Outbound::new(options).map_err(|error| AssembleError::Outbound(error.into()))?;
+    let store: Arc<SqliteJobStore> = Arc::clone(store);
+    Ok(Some(Webhooks {
+        store,
+        transport: Arc::new(outbound),
+        key: SigningKey::new(root),
+    }))
 }
 
 async fn prompt_rules(config: &Config) -> Result<PromptRules, AssembleError> {

@@ -10,6 +10,8 @@
 
 mod callbacks;
 mod commands;
+mod deliveries;
+mod delivery_store;
 mod error;
 mod migrate;
 mod open;

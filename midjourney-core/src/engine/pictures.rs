@@ -21,6 +21,7 @@ use crate::{
     id::UploadId,
     image::{ByteStream, ImageKind, MAX_PICTURES, MAX_UPLOAD, MediaType, sniff},
     job::{Failure, FailureKind, InputImage, JobRequest, PictureForm, RemoteImage},
+    link::upload_path,
 };
 
 /// How long an upstream has to fetch a picture of ours: longer than any queue.
@@ -123,10 +124,10 @@ async fn uploaded(
         failure: Failure::new(FailureKind::InvalidPrompt, message),
         retry,
     };
-    let link = parts.links.as_ref().map(|links| {
-        let path = format!("/images/uploads/{id}/content");
-        links.sign(&path, parts.clock.now(), LINK_LIFE)
-    });
+    let link = parts
+        .links
+        .as_ref()
+        .map(|links| links.sign(&upload_path(id), parts.clock.now(), LINK_LIFE));
     let read = async {
         let Some(upload) = parts.jobs.upload(id).await? else {
             return Ok(None);

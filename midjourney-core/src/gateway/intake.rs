@@ -237,6 +237,7 @@ impl Gateway {
         let Some(first) = intake.requests.first() else {
             return Err(Error::new(ErrorKind::Internal, "a prompt became no jobs"));
         };
+        self.check_echo(&first.echo)?;
         let home = intake.home.as_ref().map(|(account, _)| account);
         let able = |error| self.naming_the_able(error, first.action, home);
         let (account, client) = match &intake.home {

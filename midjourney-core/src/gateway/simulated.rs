@@ -26,6 +26,7 @@ impl Gateway {
             policy: Policy::default(),
             callback: None,
             links: None,
+            webhooks: None,
         };
         Self::new(parts, PromptRules::default())
     }

@@ -74,6 +74,28 @@ pub enum EventKind {
 }
 
 impl EventKind {
+    /// Every kind.
+    pub const ALL: [Self; 13] = [
+        Self::Created,
+        Self::Submitting,
+        Self::Requeued,
+        Self::Submitted,
+        Self::Progress,
+        Self::AwaitingInput,
+        Self::SubmitUnknown,
+        Self::Storing,
+        Self::Cancelling,
+        Self::Completed,
+        Self::Failed,
+        Self::Cancelled,
+        Self::Expired,
+    ];
+
+    /// The kind of this name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.name() == name)
+    }
+
     /// The name as users see it.
     pub const fn name(self) -> &'static str {
         match self {

@@ -97,6 +97,9 @@ pub struct Echo {
     /// Where its changes are posted. May hold a token.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub notify: Option<String>,
+    /// Where signed webhooks about it are sent. May hold a token.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub webhook: Option<String>,
 }
 
 impl Echo {
@@ -106,12 +109,19 @@ impl Echo {
             name: None,
             state,
             notify,
+            webhook: None,
         }
     }
 
     /// The same for a job that the caller knows by `name`.
     pub fn with_name(mut self, name: impl Into<String>) -> Self {
         self.name = Some(name.into());
+        self
+    }
+
+    /// The same, with signed webhooks sent to this address.
+    pub fn with_webhook(mut self, url: impl Into<String>) -> Self {
+        self.webhook = Some(url.into());
         self
     }
 
@@ -127,6 +137,7 @@ impl fmt::Debug for Echo {
             .field("name", &self.name)
             .field("state", &self.state)
             .field("notify", &self.notify.as_ref().map(|_| ".."))
+            .field("webhook", &self.webhook.as_ref().map(|_| ".."))
             .finish()
     }
 }

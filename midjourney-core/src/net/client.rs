@@ -120,6 +120,7 @@ pub struct OutboundRequest {
     body: Option<Bytes>,
     content_type: Cow<'static, str>,
     time: Option<Duration>,
+    reads_body: bool,
 }
 
 impl OutboundRequest {
@@ -132,6 +133,7 @@ impl OutboundRequest {
             body: None,
             content_type: Cow::Borrowed("application/json"),
             time: None,
+            reads_body: true,
         }
     }
 
@@ -153,6 +155,12 @@ impl OutboundRequest {
     /// The same request with a header, whose value is kept secret. `name` is lower case.
     pub fn with_header(mut self, name: &'static str, value: Secret) -> Self {
         self.headers.push((HeaderName::from_static(name), value));
+        self
+    }
+
+    /// The same request, of whose answer only the head is read: its body is empty here, however long it is.
+    pub const fn for_status(mut self) -> Self {
+        self.reads_body = false;
         self
     }
 
@@ -311,6 +319,13 @@ impl Outbound {
         let mut response = headers_of(sending, deadline.min(Instant::now() + headers)).await?;
         let limit = self.options.body_limit;
         let mut body = BytesMut::new();
+        if !request.reads_body {
+            return Ok(Answer {
+                status: response.status().as_u16(),
+                headers: std::mem::take(response.headers_mut()),
+                body: body.freeze(),
+            });
+        }
         // An honest length spares the reading.
         if response
             .content_length()

@@ -34,6 +34,7 @@ fn gateway(world: &World, accounts: Vec<(&str, Arc<dyn MidjourneyClient>)>) -> G
         policy: world.policy.clone(),
         callback: None,
         links: None,
+        webhooks: None,
     };
     Gateway::new(parts, PromptRules::default())
 }

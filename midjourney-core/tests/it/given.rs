@@ -11,6 +11,7 @@ use std::sync::Arc;
 use midjourney_core::{
     accounts::Accounts,
     clock::Clock,
+    delivery::Webhooks,
     engine::{Engine, EngineConfig, Parts},
     gateway::{Gateway, Imagine, PromptRules},
     id::JobId,
@@ -27,6 +28,7 @@ pub(crate) struct World {
     pub(crate) clock: FakeClock,
     pub(crate) policy: Policy,
     pub(crate) callback: Option<CallbackRegistration>,
+    pub(crate) webhooks: Option<Webhooks>,
 }
 
 impl World {
@@ -38,6 +40,7 @@ impl World {
             clock: FakeClock::new(),
             policy: Policy::default(),
             callback: None,
+            webhooks: None,
         }
     }
 
@@ -50,6 +53,7 @@ impl World {
             clock: self.clock.clone(),
             policy: self.policy.clone(),
             callback: self.callback.clone(),
+            webhooks: self.webhooks.clone(),
         }
     }
 
@@ -66,6 +70,7 @@ impl World {
             policy: self.policy.clone(),
             callback: self.callback.clone(),
             links: None,
+            webhooks: self.webhooks.clone(),
         };
         Gateway::new(parts, PromptRules::default())
     }

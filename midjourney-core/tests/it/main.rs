@@ -58,5 +58,6 @@ mod ttapi;
     feature = "upstream-ttapi"
 ))]
 mod upstream;
+mod webhooks;
 #[cfg(feature = "upstream-youchuan")]
 mod youchuan;

@@ -12,6 +12,18 @@ mod jobs {
     job_store_suite!(fresh);
 }
 
+mod deliveries {
+    use std::sync::Arc;
+
+    use midjourney_core::{delivery::DeliveryStore, delivery_store_suite, memory::MemoryDeliveryStore};
+
+    async fn fresh() -> (Arc<dyn DeliveryStore>, ()) {
+        (Arc::new(MemoryDeliveryStore::new()), ())
+    }
+
+    delivery_store_suite!(fresh);
+}
+
 mod images {
     use std::sync::Arc;
 

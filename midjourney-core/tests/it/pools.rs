@@ -59,6 +59,7 @@ impl Pool {
             policy: world.policy.clone(),
             callback: None,
             links: None,
+            webhooks: None,
         };
         Gateway::new(parts, PromptRules::default())
     }

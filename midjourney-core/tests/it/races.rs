@@ -146,6 +146,7 @@ fn start(world: &World, jobs: Arc<dyn JobStore>, client: Arc<Gated>, config: Eng
         policy: world.policy.clone(),
         callback: world.callback.clone(),
         links: None,
+        webhooks: None,
     };
     Gateway::new(parts, PromptRules::default()).start_engine(config)
 }
@@ -300,6 +301,7 @@ async fn who_slept_through_the_lease_sends_nothing_and_says_so() {
         policy: world.policy.clone(),
         callback: None,
         links: None,
+        webhooks: None,
     };
     let engine = Gateway::new(parts, PromptRules::default()).start_engine(EngineConfig::default());
     let job = world.live_until_over(id).await;

@@ -2,6 +2,7 @@
 
 #[cfg(feature = "simulator")]
 mod clients;
+mod deliveries;
 mod images;
 mod jobs;
 mod keys;

@@ -231,6 +231,7 @@ impl Memory {
             policy,
             callback: None,
             links: None,
+            webhooks: None,
         };
         Arc::new(Self(Gateway::new(parts, PromptRules::default())))
     }

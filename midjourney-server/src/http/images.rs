@@ -15,6 +15,7 @@ use midjourney_core::{
     gateway::ImageView,
     id::{ImageId, JobId},
     job::ImageQuery,
+    link::image_path,
     page::Cursor,
 };
 use serde::{Deserialize, Serialize};
@@ -24,7 +25,7 @@ use super::{
     conditional::{Wanted, matches_etag, wanted},
     extract::{self, ApiPath, ApiQuery},
     jobs::ROWS,
-    links::{self, Proof},
+    links::Proof,
     problem::{self, Problem},
 };
 
@@ -152,7 +153,7 @@ pub(super) async fn content(
     method: Method,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let linked = app.links.check(&proof, &links::image_path(id))?;
+    let linked = app.links.check(&proof, &image_path(id))?;
     let image = app.gateway.image(id).await?;
     let etag = format!("\"{}\"", image.digest);
     let name = image.key.as_str().rsplit('/').next().unwrap_or("image");

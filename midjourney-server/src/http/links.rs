@@ -10,7 +10,7 @@ use midjourney_core::{
     clock::{Clock, Entropy as _, OsEntropy},
     id::{ImageId, UploadId},
     key::Secret,
-    link::PublicLinks,
+    link::{PublicLinks, image_path, upload_path},
 };
 use serde::Deserialize;
 
@@ -143,14 +143,4 @@ impl FromRequestParts<Arc<App>> for Signer {
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Infallible> {
         Ok(app.links.seen_from(&parts.headers, &parts.uri))
     }
-}
-
-/// Where the bytes of a picture are.
-pub(super) fn image_path(id: ImageId) -> String {
-    format!("/images/{id}/content")
-}
-
-/// Where the bytes of a picture that was brought along are.
-pub(super) fn upload_path(id: UploadId) -> String {
-    format!("/images/uploads/{id}/content")
 }

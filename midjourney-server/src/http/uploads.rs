@@ -10,13 +10,13 @@ use axum::{
     response::{IntoResponse as _, Response},
 };
 use futures_util::TryStreamExt as _;
-use midjourney_core::{clock::Timestamp, id::UploadId, image::Upload, job::Owner};
+use midjourney_core::{clock::Timestamp, id::UploadId, image::Upload, job::Owner, link::upload_path};
 use serde::Serialize;
 
 use super::{
     App,
     extract::{ApiPath, ApiQuery},
-    links::{self, Proof},
+    links::Proof,
     problem::Problem,
 };
 
@@ -66,7 +66,7 @@ impl From<Upload> for UploadView {
 pub(super) async fn create(State(app): State<Arc<App>>, body: Body) -> Result<Response, Problem> {
     let body = Box::pin(body.into_data_stream().map_err(Into::into));
     let upload = app.gateway.upload(Owner::local(), body).await?;
-    let place = HeaderValue::try_from(links::upload_path(upload.id)).ok();
+    let place = HeaderValue::try_from(upload_path(upload.id)).ok();
     let mut response = (StatusCode::CREATED, Json(UploadView::from(upload))).into_response();
     response
         .headers_mut()
@@ -83,7 +83,7 @@ pub(super) async fn content(
     ApiPath(id): ApiPath<UploadId>,
     ApiQuery(proof): ApiQuery<Proof>,
 ) -> Result<Response, Problem> {
-    let linked = app.links.check(&proof, &links::upload_path(id))?;
+    let linked = app.links.check(&proof, &upload_path(id))?;
     let (upload, body) = app.gateway.uploaded(id).await?;
     let kind = HeaderValue::from_static(upload.media_type.mime());
     let headers = [

@@ -9,6 +9,7 @@ use midjourney_core::{
         simulator::{Simulator, SimulatorOptions},
     },
     clock::{OsEntropy, SystemClock},
+    delivery::Webhooks,
     engine::{Engine, EngineConfig, Parts},
     gateway::{Gateway, PromptRules},
     image::ImageStore,
@@ -36,6 +37,7 @@ pub(crate) struct Setup {
     pub(crate) serve: ServeOptions,
     pub(crate) engine: bool,
     pub(crate) links: Option<PublicLinks>,
+    pub(crate) webhooks: Option<Webhooks>,
     /// Whether there are links that lead to this very server, whatever `links` says.
     pub(crate) links_here: bool,
     /// Whether upstreams are told to call this very server.
@@ -61,6 +63,7 @@ impl Setup {
             serve: ServeOptions::default(),
             engine: true,
             links: None,
+            webhooks: None,
             links_here: false,
             callbacks_here: false,
             poll: Backoff::new(Duration::from_millis(5), Duration::from_millis(20)),
@@ -101,6 +104,7 @@ impl Setup {
             policy,
             callback: self.callbacks_here.then(callbacks),
             links: self.links_here.then(here).or(self.links),
+            webhooks: self.webhooks,
         };
         let gateway = Gateway::new(parts, PromptRules::default());
         let stopping = self.options.stopping.clone();

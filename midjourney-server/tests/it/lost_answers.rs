@@ -40,6 +40,7 @@ async fn lose(dialect: Dialect, lost: usize, rests: fn(&Job) -> bool) -> (Vec<Jo
         policy,
         callback: None,
         links: None,
+        webhooks: None,
     };
     let gateway = Gateway::new(parts, PromptRules::default());
     let engine = gateway.start_engine(EngineConfig::default());

@@ -107,6 +107,7 @@ impl Setup {
             policy: self.policy,
             callback: None,
             links: None,
+            webhooks: None,
         };
         let gateway = Gateway::new(parts, PromptRules::default());
         World {

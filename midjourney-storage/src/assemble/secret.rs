@@ -1,4 +1,4 @@
-//! The secret that proves our links: made once, shared by all processes on a data directory.
+//! Secrets of our own: each made once, shared by all processes on a data directory.
 
 use std::{
     fs,
@@ -13,35 +13,56 @@ use midjourney_core::{
 
 use crate::fs::sync;
 
-const FILE: &str = "links.key";
+/// A secret by the file that it is kept in.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Own {
+    /// Proves our links.
+    Links,
+    /// What the signing secrets of webhooks are derived from.
+    Webhooks,
+}
+
+impl Own {
+    const fn file(self) -> &'static str {
+        match self {
+            Self::Links => "links.key",
+            Self::Webhooks => "webhooks.key",
+        }
+    }
+}
 
 /// As long as the digest that it goes into.
 const BYTES: usize = 32;
 
 /// The secret in `folder`, made where there is none yet. Blocks.
-pub(super) fn links(folder: &Path) -> io::Result<Secret> {
-    let path = folder.join(FILE);
+pub(super) fn own(folder: &Path, which: Own) -> io::Result<Secret> {
+    let path = folder.join(which.file());
     match fs::read_to_string(&path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => make(folder, &path)?,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => make(folder, &path, which)?,
         Err(error) => return Err(error),
-        Ok(text) => return usable(&text),
+        Ok(text) => return usable(&text, which),
     }
-    usable(&fs::read_to_string(&path)?)
+    usable(&fs::read_to_string(&path)?, which)
 }
 
 /// A file that was cut off would prove nothing.
-fn usable(text: &str) -> io::Result<Secret> {
+fn usable(text: &str, which: Own) -> io::Result<Secret> {
     let hex = text.trim();
     if hex.len() == 2 * BYTES && hex.bytes().all(|byte| byte.is_ascii_hexdigit()) {
         return Ok(Secret::new(hex));
     }
-    let message = format!("{FILE} is damaged; remove it, and links that were given out stop working");
+    let message = format!(
+        "{} is damaged; restore it from a backup, or remove it: what was proved with it is worth nothing then",
+        which.file()
+    );
     Err(io::Error::new(io::ErrorKind::InvalidData, message))
 }
 
 /// Whole or not at all; the first of several processes wins.
-fn make(folder: &Path, path: &Path) -> io::Result<()> {
-    let mut draft = tempfile::Builder::new().prefix(FILE).tempfile_in(folder)?;
+fn make(folder: &Path, path: &Path, which: Own) -> io::Result<()> {
+    let mut draft = tempfile::Builder::new()
+        .prefix(which.file())
+        .tempfile_in(folder)?;
     let mut bytes = [0; BYTES];
     OsEntropy.fill(&mut bytes);
     for byte in bytes {
@@ -62,27 +83,31 @@ mod tests {
     #[test]
     fn the_secret_is_made_once_and_is_the_owners_alone() {
         let folder = tempfile::tempdir().unwrap();
-        let first = links(folder.path()).unwrap();
-        let again = links(folder.path()).unwrap();
+        let first = own(folder.path(), Own::Links).unwrap();
+        let again = own(folder.path(), Own::Links).unwrap();
         assert_eq!(first.expose(), again.expose());
         assert_eq!(first.expose().len(), 64);
         #[cfg(unix)]
         {
             use std::os::unix::fs::PermissionsExt as _;
-            let mode = fs::metadata(folder.path().join(FILE))
+            let mode = fs::metadata(folder.path().join(Own::Links.file()))
                 .unwrap()
                 .permissions()
                 .mode();
             assert_eq!(mode & 0o077, 0);
         }
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+        let other = own(folder.path(), Own::Webhooks).unwrap();
+        assert_ne!(first.expose(), other.expose());
     }
 
     #[test]
     fn many_at_once_agree_on_one_secret() {
         let folder = tempfile::tempdir().unwrap();
         let made: Vec<_> = std::thread::scope(|scope| {
-            let all: Vec<_> = (0..8).map(|_| scope.spawn(|| links(folder.path()))).collect();
+            let all: Vec<_> = (0..8)
+                .map(|_| scope.spawn(|| own(folder.path(), Own::Links)))
+                .collect();
             all.into_iter().map(|one| one.join().unwrap().unwrap()).collect()
         });
         assert!(made.iter().all(|one| one.expose() == made[0].expose()));
@@ -91,8 +116,8 @@ mod tests {
     #[test]
     fn a_damaged_file_is_no_secret() {
         let folder = tempfile::tempdir().unwrap();
-        fs::write(folder.path().join(FILE), "deadbeef").unwrap();
-        let error = links(folder.path()).unwrap_err();
+        fs::write(folder.path().join(Own::Links.file()), "deadbeef").unwrap();
+        let error = own(folder.path(), Own::Links).unwrap_err();
         assert!(error.to_string().contains("is damaged"), "{error}");
     }
 }

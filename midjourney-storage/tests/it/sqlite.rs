@@ -11,6 +11,8 @@ use std::{
 
 use midjourney_core::{
     clock::Timestamp,
+    delivery::DeliveryStore,
+    delivery_store_suite,
     error::Chain,
     id::{ImageId, JobId, WorkerId},
     image::{Image, ImageDigest, ImageKey, ImageKind, MediaType},
@@ -91,6 +93,17 @@ mod suite {
     }
 
     job_store_suite!(fresh);
+}
+
+mod delivery_suite {
+    use super::*;
+
+    async fn fresh() -> (Arc<dyn DeliveryStore>, TempDir) {
+        let folder = tempfile::tempdir().unwrap();
+        (Arc::new(open(&file(&folder)).await), folder)
+    }
+
+    delivery_store_suite!(fresh);
 }
 
 fn picture(job: &Job) -> Image {
