@@ -34,7 +34,7 @@ pub use accounts::{AccountView, BudgetView, SpendingView};
 pub use act::{Act, Start};
 pub use intake::{Accepted, Imagine, PromptCheck, PromptRules};
 pub use pictures::Picture;
-pub use view::{CallbackView, FailureView, ImageView, JobView};
+pub use view::{AttemptView, CallbackView, DeliveryView, FailureView, ImageView, JobView, SubscriptionView};
 pub use watch::Watch;
 pub use webhooks::{MOST_SUBSCRIPTIONS, Subscribe};
 

@@ -30,6 +30,7 @@ mod prompt;
 mod serve;
 mod system;
 mod uploads;
+mod webhooks;
 
 use std::sync::Arc;
 
@@ -249,6 +250,19 @@ fn api() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(callbacks::receive, callbacks::verify))
         .routes(routes!(callbacks::receive_for_job))
         .routes(routes!(callbacks::list))
+        .routes(routes!(webhooks::subscribe, webhooks::subscriptions))
+        .routes(routes!(
+            webhooks::subscription,
+            webhooks::change,
+            webhooks::unsubscribe
+        ))
+        .routes(routes!(webhooks::rotate))
+        .routes(routes!(webhooks::test))
+        .routes(routes!(webhooks::replay_dead))
+        .routes(routes!(webhooks::job_secret))
+        .routes(routes!(webhooks::deliveries))
+        .routes(routes!(webhooks::delivery))
+        .routes(routes!(webhooks::replay))
         .routes(routes!(uploads::create))
         .routes(routes!(uploads::content))
         .routes(routes!(images::list))

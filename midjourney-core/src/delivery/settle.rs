@@ -111,6 +111,9 @@ pub enum DeliveryState {
 }
 
 impl DeliveryState {
+    /// The words for every state.
+    pub const NAMES: [&str; 3] = ["waiting", "delivered", "dead"];
+
     /// The word users see.
     pub const fn name(self) -> &'static str {
         match self {

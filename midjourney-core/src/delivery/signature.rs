@@ -50,8 +50,9 @@ impl SigningKey {
         shown(&self.of_jobs(owner))
     }
 
-    /// The value of `webhook-signature`: by the present secret, and by the one before for as long as that is good.
-    pub(super) fn sign(
+    /// The value of `webhook-signature` for this body at `now`: by the present secret, and by the one before for as long
+    /// as that is good; by that of `owner`'s jobs where there is no subscription.
+    pub fn sign(
         &self,
         subscription: Option<&Subscription>,
         owner: &Owner,

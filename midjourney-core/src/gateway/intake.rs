@@ -114,6 +114,12 @@ impl Imagine {
         self
     }
 
+    /// The same request, with signed [webhooks](crate::delivery) about each job sent to this address.
+    pub fn with_webhook(mut self, url: Option<String>) -> Self {
+        self.echo.webhook = url;
+        self
+    }
+
     /// The same request for a job of this id, which must be new.
     pub const fn with_id(mut self, id: Option<JobId>) -> Self {
         self.id = id;

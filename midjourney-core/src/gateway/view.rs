@@ -1,6 +1,10 @@
 //! Jobs and pictures as they are shown: one envelope for HTTP, MCP and the command line.
 
+mod webhooks;
+
 use serde::Serialize;
+
+pub use self::webhooks::{AttemptView, DeliveryView, SubscriptionView};
 
 use crate::{
     budget::Credits,

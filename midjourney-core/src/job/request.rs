@@ -119,12 +119,6 @@ impl Echo {
         self
     }
 
-    /// The same, with signed webhooks sent to this address.
-    pub fn with_webhook(mut self, url: impl Into<String>) -> Self {
-        self.webhook = Some(url.into());
-        self
-    }
-
     /// Whether the caller wants nothing back.
     pub fn is_empty(&self) -> bool {
         *self == Self::default()

@@ -22,7 +22,7 @@ use midjourney_core::{
     error::ErrorKind,
     gateway::{Gateway, Imagine, Subscribe},
     id::{DeliveryId, JobId, SubscriptionId},
-    job::{Echo, EventKind, JobQuery, Owner, RemoteStatus},
+    job::{EventKind, JobQuery, Owner, RemoteStatus},
     key::Secret,
     memory::MemoryDeliveryStore,
     testing::{FakeClient, SeededEntropy},
@@ -189,7 +189,7 @@ async fn a_job_that_is_done_is_told_with_all_that_is_known() {
 async fn a_job_may_name_an_address_of_its_own() {
     let (world, receivers) = world(FakeClient::new());
     let gateway = world.gateway();
-    let wish = |url: &str| Imagine::new("a red fox").with_echo(Echo::default().with_webhook(url));
+    let wish = |url: &str| Imagine::new("a red fox").with_webhook(Some(url.to_owned()));
     let refused = gateway.imagine(wish("http://inside/")).await.unwrap_err();
     assert_eq!(refused.kind(), ErrorKind::Invalid);
     assert_eq!(refused.fields()[0].pointer, "/webhook_url");

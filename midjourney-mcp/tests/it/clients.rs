@@ -14,10 +14,10 @@ fn variable(name: &str) -> Option<String> {
         .map(|(_, value)| value)
 }
 
-/// The official Python SDK, where `MCP_PYTHON` or `python3` has the package `mcp`.
+/// The official Python SDK, where `TEST_PYTHON` or `python3` has the package `mcp`.
 #[tokio::test]
 async fn the_python_sdk_gets_its_pictures() {
-    let python = variable("MCP_PYTHON").unwrap_or_else(|| "python3".to_owned());
+    let python = variable("TEST_PYTHON").unwrap_or_else(|| "python3".to_owned());
     let there = Command::new(&python)
         .args(["-c", "import mcp"])
         .stderr(Stdio::null())
@@ -25,8 +25,8 @@ async fn the_python_sdk_gets_its_pictures() {
         .await
         .is_ok_and(|status| status.success());
     if !there {
-        let mend = "python3 -m venv /tmp/mcp-venv && /tmp/mcp-venv/bin/pip install mcp, then set MCP_PYTHON to \
-                    /tmp/mcp-venv/bin/python";
+        let mend = "python3 -m venv /tmp/test-venv && /tmp/test-venv/bin/pip install mcp, then set TEST_PYTHON to \
+                    /tmp/test-venv/bin/python";
         assert!(
             variable("CI").is_none_or(|ci| ci != "true"),
             "{python} has no package `mcp`, which CI must have: {mend}"

@@ -8,7 +8,8 @@ use std::{path::PathBuf, time::Duration};
 use clap::builder::{PossibleValuesParser, TypedValueParser as _};
 use clap::{Args, Parser, Subcommand};
 use midjourney_core::{
-    id::{BatchId, ImageId, JobId},
+    delivery::DeliveryState,
+    id::{BatchId, DeliveryId, ImageId, JobId, SubscriptionId},
     job::{IdempotencyKey, Status, Verdict},
     page::Cursor,
 };
@@ -50,7 +51,7 @@ pub(super) enum Command {
     Serve(ServeArgs),
     /// List the accounts: what waits, what runs, and what was spent
     Accounts,
-    /// What upstreams posted to this gateway, and what came of it
+    /// What upstreams post to this gateway, and who is told what happens to jobs
     #[command(subcommand)]
     Webhooks(WebhooksCommand),
     /// Check the configuration, the storage and the upstream
@@ -81,6 +82,65 @@ pub(super) enum WebhooksCommand {
         /// Go on where the last page ended
         #[arg(long)]
         after: Option<Cursor>,
+    },
+    /// Have a server told what happens to jobs; prints the secret that messages are signed with
+    Subscribe {
+        /// Where messages are posted: a public https address
+        url: String,
+        /// Which events, such as job.completed,job.failed, or `*` for all; otherwise the ends of jobs and what they need
+        /// somebody for
+        #[arg(long, value_delimiter = ',')]
+        events: Vec<String>,
+    },
+    /// List who is told
+    Subscriptions,
+    /// Tell a server nothing more
+    Unsubscribe {
+        /// The subscription
+        id: SubscriptionId,
+    },
+    /// Start a subscription again that was disabled
+    Enable {
+        /// The subscription
+        id: SubscriptionId,
+    },
+    /// Stop a subscription; what waits for it is given up
+    Disable {
+        /// The subscription
+        id: SubscriptionId,
+    },
+    /// Give a subscription a new secret and print it; the one before is good for 24 hours more
+    Rotate {
+        /// The subscription
+        id: SubscriptionId,
+    },
+    /// Send a test message, and tell what came of it
+    SendTest {
+        /// The subscription
+        id: SubscriptionId,
+    },
+    /// List what was sent, newest first
+    Deliveries {
+        /// Only those to this subscription
+        #[arg(long)]
+        subscription: Option<SubscriptionId>,
+        /// Only those about this job
+        #[arg(long)]
+        job: Option<JobId>,
+        /// Only those in this state
+        #[arg(long, value_parser = DeliveryState::NAMES)]
+        state: Option<String>,
+        /// How many, 1 to 200
+        #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u8).range(1..=200))]
+        limit: u8,
+        /// Go on where the last page ended
+        #[arg(long)]
+        after: Option<Cursor>,
+    },
+    /// Send a message again, whatever became of it
+    Replay {
+        /// The message
+        id: DeliveryId,
     },
 }
 

@@ -79,6 +79,10 @@ macro_rules! wishes {
                 /// Which part is drawn anew, white there and black elsewhere: a link, or the id of an upload.
                 #[schema(value_type = Option<String>)]
                 mask: Option<PictureText>,
+                /// Where the end of the job, and what it needs somebody for, is posted as a signed webhook: a public https
+                /// address.
+                #[schema(example = "https://shop.example/midjourney")]
+                webhook_url: Option<String>,
                 $($(#[$doc])* $field: $type,)*
             }
 
@@ -90,7 +94,8 @@ macro_rules! wishes {
                     let act = Act::new(action)
                         .with_prompt(self.prompt)
                         .with_images(self.images.into_iter().map(InputImage::from).collect())
-                        .with_mask(self.mask.map(InputImage::from));
+                        .with_mask(self.mask.map(InputImage::from))
+                        .with_webhook(self.webhook_url);
                     (act, start)
                 }
             }

@@ -47,6 +47,9 @@ pub(super) struct ImagineBody {
     #[serde(default)]
     #[schema(value_type = Vec<String>)]
     images: Vec<PictureText>,
+    /// Where the ends of the jobs, and what they need somebody for, are posted as signed webhooks: a public https address.
+    #[schema(example = "https://shop.example/midjourney")]
+    webhook_url: Option<String>,
 }
 
 /// What became of a job whose submit was lost.
@@ -148,6 +151,7 @@ pub(super) async fn imagine(
     let request = Imagine::new(body.prompt)
         .with_version(body.version)
         .with_images(body.images.into_iter().map(InputImage::from).collect())
+        .with_webhook(body.webhook_url)
         .with_key(key);
     // One step, which the store takes or does not: nothing can stop half-way when the client hangs up.
     let accepted = app.gateway.imagine(request).await?;

@@ -57,8 +57,14 @@ pub(super) fn finish(mut api: OpenApi) -> OpenApi {
         } else {
             &problem
         };
-        let PathItem { get, post, .. } = item;
-        for operation in [get, post].into_iter().flatten() {
+        let PathItem {
+            get,
+            post,
+            patch,
+            delete,
+            ..
+        } = item;
+        for operation in [get, post, patch, delete].into_iter().flatten() {
             operation
                 .responses
                 .responses

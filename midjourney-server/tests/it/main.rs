@@ -28,6 +28,7 @@ mod http_flow;
 mod http_images;
 mod http_openapi;
 mod http_support;
+mod http_webhooks;
 mod imitation;
 mod kill;
 mod lost_answers;

@@ -7,8 +7,8 @@ use std::{collections::HashMap, fmt::Write as _};
 use midjourney_core::{
     clock::Timestamp,
     delivery::{
-        Attempted, DeadReason, Delivery, DeliveryClaim, DeliveryQuery, Receiver, SOCKETS_EACH, Settled,
-        Subscription, SubscriptionChange, settle,
+        Attempted, DeadReason, Delivery, DeliveryClaim, DeliveryQuery, DeliveryState, Receiver, SOCKETS_EACH,
+        Settled, Subscription, SubscriptionChange, settle,
     },
     error::{Applied, Retry},
     id::{DeliveryId, SubscriptionId},
@@ -25,9 +25,6 @@ use super::{
     stored,
     writer::{Command, Refusal, Tx},
 };
-
-/// The words for the numbers in `state`.
-const STATES: [&str; 3] = ["waiting", "delivered", "dead"];
 
 fn events_of(subscription: &Subscription, operation: &'static str) -> Result<String, StoreError> {
     let json = stored::write(&subscription.events);
@@ -59,9 +56,12 @@ pub(super) fn list(
 ) -> rusqlite::Result<Vec<RawDelivery>> {
     let after = query.after.map(|cursor| cursor.key());
     let after = after.as_ref().map_or(END, |key| key.as_slice());
-    let state = query
-        .state
-        .map(|name| STATES.iter().position(|state| *state == name).map_or(-1, count));
+    let state = query.state.map(|name| {
+        DeliveryState::NAMES
+            .iter()
+            .position(|state| *state == name)
+            .map_or(-1, count)
+    });
     let blob = |bytes: &[u8; 16]| Value::Blob(bytes.to_vec());
     let asked = [
         ("subscription", query.subscription.map(|id| blob(id.as_bytes()))),
