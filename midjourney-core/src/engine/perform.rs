@@ -373,6 +373,11 @@ impl Worker {
         let mut unclear: Option<Life> = None;
         let mark = self.nonce();
         let mut changed = false;
+        // What the upstream has taken runs there, whether a slot is left for it or not.
+        let slots = match &input {
+            Input::Start { .. } => self.slots(),
+            _ => None,
+        };
         loop {
             let at = self.moment();
             let mut next = match step(&self.job.life, input.clone(), &self.parts.policy, at) {
@@ -397,7 +402,7 @@ impl Worker {
             let end = if go_on { LeaseEnd::Keep } else { LeaseEnd::Release };
             let commit = Commit::step(&self.job, next, at.now)
                 .under(self.lease, end)
-                .within_slots(self.slots())
+                .within_slots(slots)
                 .with_images(images.clone());
             match self.parts.jobs.commit(commit).await {
                 Ok(job) => {

@@ -6,7 +6,7 @@ use futures_util::{StreamExt as _, stream};
 use midjourney_core::{
     accounts::{Account, Accounts, Condition, Limits, Strategy},
     budget::Credits,
-    client::MidjourneyClient as _,
+    client::{MidjourneyClient as _, Reconciliation},
     clock::Clock as _,
     error::ErrorKind,
     gateway::{Act, Imagine},
@@ -171,6 +171,40 @@ async fn a_lost_submit_gives_its_slot_back_when_it_would_be_over() {
         "{waited:?}"
     );
     assert_eq!(pool.world.job(ids[0]).await.status(), Status::Processing);
+}
+
+/// Its slot is another's by then. It runs at the upstream all the same, and one look is enough to know of it.
+#[tokio::test]
+async fn a_lost_submit_that_is_found_late_needs_no_free_slot() {
+    let pool = Pool::new(1, Strategy::LeastBusy, slots(1));
+    let mut can = pool.clients[0].capabilities();
+    can.reconcile = true;
+    let client = Arc::new(FakeClient::new().with_capabilities(can));
+    let own = Arc::clone(&client);
+    let account = Account::new(AccountName::new("account-0"), own);
+    let mut pool = Pool {
+        accounts: Accounts::new(Strategy::LeastBusy).with(account.with_limits(slots(1))),
+        ..pool
+    };
+    pool.world.policy.silence_limit = pool.world.policy.run_limit;
+    client.script_submits([SubmitOutcome::LostAfter]);
+    let in_vain = 16;
+    client.script_reconciles((0..in_vain).map(|_| Ok(Reconciliation::Unknown)));
+    client.script_statuses([Ok(RemoteStatus::Running { progress: None })]);
+    let ids = pool.accept(2).await;
+    let engine = pool.start();
+    pool.world
+        .live_until("the find", async || client.reconciles() > in_vain)
+        .await;
+    for _ in 0..300 {
+        tokio::task::yield_now().await;
+    }
+    drop(engine);
+    let other = pool.world.job(ids[1]).await;
+    assert!(other.life.state.holds_slot(), "{:?}", other.life.state);
+    let job = pool.world.job(ids[0]).await;
+    assert!(job.life.state.upstream().is_some(), "{:?}", job.life.state);
+    assert_eq!(client.reconciles(), in_vain + 1);
 }
 
 /// Nothing was asked of the account: whoever is next asks it.
