@@ -197,11 +197,9 @@ pub fn heed(state: &JobState, task: &UpstreamId, claim: RemoteStatus, signed: bo
             },
             Input::Hinted,
         ]),
-        JobState::Submitted { upstream, .. } if upstream == task => Meaning::Steps(vec![if signed {
-            Input::Observed(claim)
-        } else {
-            Input::Hinted
-        }]),
+        JobState::Submitted { upstream, .. } if upstream == task => {
+            Meaning::Steps(vec![if signed { Input::Told(claim) } else { Input::Hinted }])
+        }
         JobState::Cancelling { upstream } | JobState::Storing { upstream, .. } if upstream == task => {
             Meaning::Nothing(Verdict::Late)
         }
@@ -247,7 +245,7 @@ mod tests {
                 &submitted,
                 "task-1",
                 true,
-                Meaning::Steps(vec![Input::Observed(claim())]),
+                Meaning::Steps(vec![Input::Told(claim())]),
             ),
             (&submitted, "task-1", false, Meaning::Steps(vec![Input::Hinted])),
             (&submitted, "task-2", true, Meaning::Nothing(Verdict::Foreign)),

@@ -72,8 +72,10 @@ pub enum Input {
     Absent,
     /// The upstream was asked, or could not be, and nothing is known still.
     Inconclusive,
-    /// The upstream said how the task is doing.
+    /// The upstream was asked, and said how the task is doing.
     Observed(RemoteStatus),
+    /// The upstream said so on its own, a while ago perhaps.
+    Told(RemoteStatus),
     /// A worker is about to answer the window that the task opened.
     Confirm,
     /// The window was answered.
@@ -184,6 +186,7 @@ impl Input {
             Self::Absent => "absent at the upstream",
             Self::Inconclusive => "inconclusive",
             Self::Observed(_) => "observed",
+            Self::Told(_) => "told",
             Self::Confirm => "confirm",
             Self::Confirmed => "confirmed",
             Self::ConfirmFailed { .. } => "confirm failed",
@@ -247,6 +250,7 @@ pub fn step(life: &Life, input: Input, policy: &Policy, at: Moment) -> Result<Tr
         (JobState::SubmitUnknown { .. }, Input::Resolve(Resolution::Resubmit)) => Ok(next.resubmit()),
 
         (JobState::Submitted { .. }, Input::Observed(status)) => Ok(next.observed(status)),
+        (JobState::Submitted { .. }, Input::Told(status)) => Ok(next.told(status)),
         (JobState::Submitted { .. } | JobState::Cancelling { .. }, Input::Hinted) => Ok(next.due_now()),
         (JobState::Submitted { .. }, Input::PollFailed { failure, after }) => {
             Ok(next.poll_failed(failure, after))
@@ -576,6 +580,16 @@ impl Next<'_> {
             ),
             RemoteStatus::AwaitingInput => self.heard(upstream, Phase::AwaitingInput, *progress),
         }
+    }
+
+    /// News may be old: it ends no job by being none of an end. The task is asked about instead.
+    fn told(&self, status: RemoteStatus) -> Transition {
+        let ended = matches!(status, RemoteStatus::Failed(_) | RemoteStatus::Cancelled);
+        let next = self.observed(status);
+        if next.life.state.status().is_final() && !ended {
+            return self.due_now();
+        }
+        next
     }
 
     /// Still under way: tell watchers what is new, or see whether it has taken too long. Each look at a task past its

@@ -317,6 +317,34 @@ fn the_first_look_after_a_pause_of_our_own_gives_nothing_up() {
 }
 
 #[test]
+fn only_news_of_an_end_ends_a_job_unasked() {
+    let policy = Policy::default();
+    let life = live([start(), accepted()]);
+    let late = at(policy.run_limit.as_secs() + 60);
+    let told = |status| step(&life, Input::Told(status), &policy, late).unwrap().life;
+    for still in [
+        RemoteStatus::Waiting,
+        RemoteStatus::Running { progress: Some(40) },
+        RemoteStatus::AwaitingInput,
+        RemoteStatus::Missing,
+        RemoteStatus::Succeeded(RemoteResult::default()),
+    ] {
+        let asked = step(&life, Input::Observed(still.clone()), &policy, late);
+        let next = told(still);
+        assert!(matches!(next.state, JobState::Submitted { .. }), "{next:?}");
+        if asked.unwrap().life.state.status().is_final() {
+            assert_eq!(next.due, Some(late.now));
+        }
+    }
+    assert_eq!(
+        told(RemoteStatus::Succeeded(result())).state.stage(),
+        Some(Stage::Storing)
+    );
+    let refused = RemoteStatus::Failed(failure(FailureKind::Moderated));
+    assert_eq!(told(refused).state.status(), Status::Failed);
+}
+
+#[test]
 fn a_breakdown_of_the_upstream_is_no_silence_of_the_task() {
     let policy = Policy::default();
     let running = || Input::Observed(RemoteStatus::Running { progress: Some(10) });
@@ -521,6 +549,7 @@ fn any_input() -> impl Strategy<Value = Input> {
         Just(Input::Absent),
         Just(Input::Inconclusive),
         any_status().prop_map(Input::Observed),
+        any_status().prop_map(Input::Told),
         fault().prop_map(|failure| Input::PollFailed {
             failure,
             after: Some(Duration::MAX)

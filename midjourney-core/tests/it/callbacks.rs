@@ -300,3 +300,17 @@ async fn callbacks_that_come_many_times_are_heeded_once() {
     assert_eq!(applied, 1_000);
     assert_eq!(world.job(id).await.version, before + 1_000);
 }
+
+/// It tells how the task did when it was posted; the task may be done by now.
+#[tokio::test]
+async fn a_signed_callback_ends_no_job_by_saying_that_it_runs() {
+    let world = reachable(FakeClient::new().signing());
+    world.client.script_statuses([Ok(FakeClient::succeeded(4))]);
+    let (id, task) = submitted(&world).await;
+    world.clock.advance(world.policy.run_limit);
+    let old = signed(to_job(&world, id, &format!("{task} 40")), "good");
+    assert_eq!(verdict(&world, old).await, Verdict::Applied);
+    let engine = world.start();
+    assert_eq!(world.live_until_over(id).await.status(), Status::Completed);
+    drop(engine);
+}
