@@ -17,7 +17,7 @@ use tokio::{task::JoinSet, time::timeout};
 pub use self::callbacks::{
     a_callback_is_heeded_once, a_callback_of_a_refused_commit_is_not_kept,
     a_task_is_found_while_its_job_is_under_way, callbacks_are_found_again_as_they_were,
-    refused_callbacks_are_forgotten_and_others_known,
+    callbacks_are_kept_by_the_number_of_their_kind, refused_callbacks_are_forgotten_and_others_known,
 };
 pub use self::money::{
     a_budget_is_never_exceeded, a_charge_made_again_leaves_the_first, a_free_end_gives_the_charge_back,
@@ -134,6 +134,7 @@ macro_rules! __job_store_cases {
             a_callback_is_heeded_once,
             a_callback_of_a_refused_commit_is_not_kept,
             refused_callbacks_are_forgotten_and_others_known,
+            callbacks_are_kept_by_the_number_of_their_kind,
             a_task_is_found_while_its_job_is_under_way,
         }
     };

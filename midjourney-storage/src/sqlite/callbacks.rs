@@ -68,23 +68,16 @@ fn sweep(db: &Connection, now: Timestamp) -> rusqlite::Result<()> {
              (SELECT row FROM callbacks WHERE mark IS NULL ORDER BY row DESC LIMIT 1 OFFSET ?1)",
     )?
     .execute([kept])?;
-    // Rows come in the order of time: where the oldest is young, so are all.
-    let span = "SELECT min(row), max(row) FROM callbacks";
-    let span = db
-        .prepare_cached(span)?
-        .query_row([], |row| Ok((row.get(0)?, row.get(1)?)))?;
-    let (Some(first), Some(last)): (Option<i64>, Option<i64>) = span else {
-        return Ok(());
-    };
+    // Rows come in the order of time, but for those of a clock that was ahead: they must not stand before the others.
     let known = i64::try_from(KNOWN_AGAIN.as_millis()).unwrap_or(i64::MAX);
+    let now = now.as_millis();
     db.prepare_cached(
-        "DELETE FROM callbacks WHERE row < ?1 AND row <= ?2 AND mark IS NOT NULL AND received_at < ?3",
+        "DELETE FROM callbacks WHERE received_at NOT BETWEEN ?3 AND ?4 AND row IN
+             (SELECT row FROM callbacks WHERE mark IS NOT NULL AND row <=
+                  (SELECT row FROM callbacks WHERE mark IS NOT NULL ORDER BY row DESC LIMIT 1 OFFSET ?1)
+              ORDER BY row LIMIT ?2)",
     )?
-    .execute(params![
-        first.saturating_add(SWEPT),
-        last.saturating_sub(kept),
-        now.as_millis().saturating_sub(known)
-    ])?;
+    .execute(params![kept, SWEPT, now.saturating_sub(known), now])?;
     Ok(())
 }
 

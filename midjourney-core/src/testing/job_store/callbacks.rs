@@ -139,6 +139,33 @@ pub async fn refused_callbacks_are_forgotten_and_others_known(store: Arc<dyn Job
     assert!(!all(&store).await.contains(&known));
 }
 
+/// Neither kind counts against the other: one that was refused long ago keeps none that was heeded, and however many
+/// are refused drive none out.
+pub async fn callbacks_are_kept_by_the_number_of_their_kind(store: Arc<dyn JobStore>) {
+    let put = async |numbers: std::ops::Range<u64>, millis, verdict| {
+        for start in numbers.clone().step_by(1_000) {
+            let many: Vec<_> = (start..numbers.end.min(start + 1_000))
+                .map(|number| callback(number, millis, verdict))
+                .collect();
+            store.put_callbacks(&many).await.unwrap();
+        }
+    };
+    let heeded = async || -> Vec<_> {
+        let all = all(&store).await.into_iter();
+        all.filter(|one| one.mark.is_some()).collect()
+    };
+    let span = i64::try_from(KNOWN_AGAIN.as_millis()).unwrap() + 10;
+    let kept = usize::try_from(CALLBACKS_KEPT).unwrap();
+    put(0..1, 0, Verdict::Forged).await;
+    put(0..2_000, 1, Verdict::Noticed).await;
+    put(2_000..CALLBACKS_KEPT + 4_000, span, Verdict::Noticed).await;
+    let old = heeded().await.into_iter().filter(|one| one.at == at(1)).count();
+    assert_eq!(old, 0);
+    put(0..CALLBACKS_KEPT + 1_000, 2 * span, Verdict::Forged).await;
+    let left = heeded().await.len();
+    assert!(left >= kept, "{left}");
+}
+
 /// By its name there and its account, for as long as its job is under way.
 pub async fn a_task_is_found_while_its_job_is_under_way(store: Arc<dyn JobStore>) {
     let main = AccountName::new("main");

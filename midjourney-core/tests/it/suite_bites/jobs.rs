@@ -687,8 +687,14 @@ super::bites! {
     callbacks_without_a_source: DropsCallbackSources => [callbacks_are_found_again_as_they_were],
     callbacks_heeded_again: HeedsCallbacksAgain => [a_callback_is_heeded_once],
     callbacks_of_refused_commits: KeepsCallbacksOfRefused => [a_callback_of_a_refused_commit_is_not_kept],
-    callbacks_kept_for_ever: KeepsEveryCallback => [refused_callbacks_are_forgotten_and_others_known],
-    callbacks_driven_out: ForgetsCallbacks => [refused_callbacks_are_forgotten_and_others_known],
+    callbacks_kept_for_ever: KeepsEveryCallback => [
+        refused_callbacks_are_forgotten_and_others_known,
+        callbacks_are_kept_by_the_number_of_their_kind
+    ],
+    callbacks_driven_out: ForgetsCallbacks => [
+        refused_callbacks_are_forgotten_and_others_known,
+        callbacks_are_kept_by_the_number_of_their_kind
+    ],
     tasks_found_anywhere: FindsTasksAnywhere => [a_task_is_found_while_its_job_is_under_way],
     strays_handed_to_all: SharesStrays => [claim_hands_what_lies_too_far_ahead_to_one_worker],
     slots_ignored: IgnoresSlots => [commit_takes_no_more_slots_than_there_are],

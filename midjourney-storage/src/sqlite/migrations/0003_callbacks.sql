@@ -14,5 +14,6 @@ CREATE TABLE callbacks (
     mark        BLOB             CHECK (mark IS NULL OR length(mark) = 32)
 ) STRICT;
 CREATE UNIQUE INDEX callbacks_by_mark ON callbacks (mark) WHERE mark IS NOT NULL;
+CREATE INDEX callbacks_heeded ON callbacks (row) WHERE mark IS NOT NULL;
 CREATE INDEX callbacks_refused ON callbacks (row) WHERE mark IS NULL;
 CREATE INDEX callbacks_by_job ON callbacks (job, id) WHERE job IS NOT NULL;
