@@ -218,6 +218,10 @@ pub fn step(life: &Life, input: Input, policy: &Policy, at: Moment) -> Result<Tr
         (JobState::Submitting { .. } | JobState::SubmitUnknown { .. }, Input::Accepted { upstream }) => {
             Ok(next.accepted(upstream))
         }
+        // A callback came first and spoke of another task: what the upstream answers itself is the better evidence.
+        (JobState::Submitted { upstream: told, .. }, Input::Accepted { upstream }) if *told != upstream => {
+            Ok(next.accepted(upstream))
+        }
         (JobState::Queued | JobState::Submitting { .. }, Input::Refused(failure)) => Ok(next.failed(failure)),
         (JobState::Queued | JobState::Submitting { .. }, Input::NotAccepted { failure, after }) => {
             Ok(next.requeue(failure, after))

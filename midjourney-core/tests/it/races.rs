@@ -419,6 +419,22 @@ async fn an_early_callback_and_the_answer_agree() {
     assert_eq!((world.client.paid(), world.client.submits().len()), (1, 1));
 }
 
+/// It may be of an earlier submit, or of nobody: the answer that is on its way tells.
+#[tokio::test]
+async fn an_early_callback_of_another_task_gives_way_to_the_answer() {
+    let world = reachable(FakeClient::new());
+    let (id, client, engine) = out(&world, Call::Submit).await;
+    let early = to_job(&world, id, "another-task");
+    assert_eq!(
+        world.gateway().receive(early).await.unwrap().verdict,
+        Verdict::Noticed
+    );
+    client.open();
+    assert_eq!(world.live_until_over(id).await.status(), Status::Completed);
+    drop(engine);
+    assert_eq!((world.client.paid(), world.client.submits().len()), (1, 1));
+}
+
 /// The answer that is on its way was given before the news.
 #[tokio::test]
 async fn a_callback_during_a_look_has_the_task_asked_about_again() {
