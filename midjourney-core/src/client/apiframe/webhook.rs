@@ -1,8 +1,8 @@
 //! The secret that comes back with a webhook.
 //!
-//! The address of a callback is proof enough of whom it is about, but addresses end up in the logs of servers on the
-//! way, and headers do not. The secret is made from the address, so nothing has to be kept for it: whoever knows the
-//! address that was called can tell what must come with it.
+//! It is made from the address of the callback, so nothing has to be kept for it: whoever knows the address that was
+//! called can tell what must come with it. So it keeps out those who only repeat an address, say one found in the log of
+//! a server on the way, and proves no more than that: what comes with it is not signed.
 
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::Sha256;
