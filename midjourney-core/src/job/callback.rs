@@ -115,7 +115,7 @@ pub struct CallbackRecord {
     pub detail: String,
     /// The length of its body, in bytes.
     pub bytes: u64,
-    /// Where it came from, as far as trusted proxies tell.
+    /// The other end of its connection: a proxy, where there is one in between.
     pub from: Option<IpAddr>,
     /// What tells it from others: a digest of its content and of whom it is about. One that was refused has none.
     pub mark: Option<[u8; 32]>,

@@ -16,7 +16,7 @@ pub struct Incoming {
     pub headers: Headers,
     /// Its body, byte by byte as it was sent.
     pub body: Bytes,
-    /// Where it comes from, as far as trusted proxies tell.
+    /// The other end of its connection: a proxy, where there is one in between.
     pub from: Option<IpAddr>,
 }
 

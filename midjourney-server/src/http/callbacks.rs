@@ -50,7 +50,7 @@ struct Question {
 }
 
 /// The same in a query, in the two spellings that are about.
-#[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[derive(Deserialize, utoipa::IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(super) struct QuestionQuery {
     /// The token that only the one who asks and this server know: `webhook.verification_token`.
