@@ -655,6 +655,25 @@ async fn a_lost_submit_is_found_by_its_mark() {
     }
 }
 
+/// That the list could not be read is no sign of life: whoever waited for it learns what the one who asked did.
+#[tokio::test]
+async fn a_look_at_the_list_that_fails_has_failed_for_all_who_share_it() {
+    let server = MockServer::start().await;
+    Mock::given(path("/mj/task/list"))
+        .respond_with(ResponseTemplate::new(429).insert_header("retry-after", "7"))
+        .mount(&server)
+        .await;
+    let client = client(&server.uri());
+    let look = async || {
+        let failed = client.reconcile(&imagine()).await.unwrap_err();
+        (failed.failure.kind, failed.retry, failed.retry_after)
+    };
+    let not_now = (FailureKind::Transient, true, Some(Duration::from_secs(7)));
+    let told = tokio::join!(look(), look(), look());
+    assert_eq!(told, (not_now, not_now, not_now));
+    assert!(server.received_requests().await.unwrap().len() < 3, "they shared");
+}
+
 #[tokio::test]
 async fn cancelling() {
     let id = UpstreamId::new(ID);

@@ -8,6 +8,7 @@ use std::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
+    time::Duration,
 };
 
 use serde::{
@@ -17,8 +18,11 @@ use serde::{
 use tokio::sync::Mutex;
 
 use crate::{
-    client::http::{Loose, Text},
-    job::Nonce,
+    client::{
+        ClientError,
+        http::{Loose, Text},
+    },
+    job::{Failure, Nonce},
 };
 
 /// A task in a list, as far as looking for a mark needs it.
@@ -75,37 +79,49 @@ pub(super) struct Looks {
     latest: Mutex<Look>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Look {
     number: u64,
-    /// `None` where it failed.
-    seen: Option<Arc<Marked>>,
+    /// `None` where the upstream has no list that can be read; else why it gave none, and how long it asked to wait.
+    seen: Result<Option<Arc<Marked>>, (Failure, Option<Duration>)>,
+}
+
+impl Default for Look {
+    fn default() -> Self {
+        Self {
+            number: 0,
+            seen: Ok(None),
+        }
+    }
 }
 
 impl Looks {
     /// What a look shows that begins after this call: that of somebody else, who was waiting as well, or `look`. `None`
-    /// where the list could not be read.
-    pub(super) async fn share<E>(
+    /// where there is no list that can be read. A look that fails has failed for all who share it; one that is cut off is
+    /// made anew.
+    pub(super) async fn share(
         &self,
-        look: impl Future<Output = Result<Option<Marked>, E>>,
-    ) -> Result<Option<Arc<Marked>>, E> {
+        look: impl Future<Output = Result<Option<Marked>, ClientError>>,
+    ) -> Result<Option<Arc<Marked>>, ClientError> {
         let arrived = self.begun.load(Ordering::SeqCst);
         let mut latest = self.latest.lock().await;
         if latest.number > arrived {
-            return Ok(latest.seen.clone());
+            let seen = latest.seen.clone();
+            return seen.map_err(|(failure, after)| ClientError::not_now(failure, after));
         }
-        // Noted before the look: whoever waits for one that fails has waited long enough.
         let number = self.begun.fetch_add(1, Ordering::SeqCst).saturating_add(1);
-        *latest = Look { number, seen: None };
-        latest.seen = look.await?.map(Arc::new);
-        Ok(latest.seen.clone())
+        let seen = look.await.map(|marked| marked.map(Arc::new));
+        latest.number = number;
+        latest.seen = match &seen {
+            Ok(marked) => Ok(marked.clone()),
+            Err(error) => Err((error.failure.clone(), error.retry_after)),
+        };
+        seen
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::convert::Infallible;
-
     use super::*;
     use crate::clock::OsEntropy;
 
@@ -132,7 +148,7 @@ mod tests {
             for _ in 0..10 {
                 tokio::task::yield_now().await;
             }
-            Ok::<_, Infallible>(Some(Marked::default()))
+            Ok(Some(Marked::default()))
         };
         let late = async {
             tokio::task::yield_now().await;
@@ -143,5 +159,23 @@ mod tests {
         assert_eq!(count.load(Ordering::SeqCst), 2);
         assert!(looks.share(look()).await.unwrap().is_some());
         assert_eq!(count.load(Ordering::SeqCst), 3);
+    }
+
+    /// Nobody knows what it would have shown.
+    #[tokio::test]
+    async fn a_look_that_is_cut_off_is_shared_by_nobody() {
+        let looks = Looks::default();
+        let (end, first) = tokio::sync::oneshot::channel();
+        let mut first = Box::pin(looks.share(async { Ok(first.await.ok()) }));
+        let mut cut = Box::pin(looks.share(std::future::pending()));
+        let mut waits = Box::pin(looks.share(async { Ok(Some(Marked::default())) }));
+        assert!(futures_util::poll!(&mut first).is_pending());
+        assert!(futures_util::poll!(&mut cut).is_pending());
+        assert!(futures_util::poll!(&mut waits).is_pending());
+        end.send(Marked::default()).unwrap();
+        assert!(first.await.unwrap().is_some());
+        assert!(futures_util::poll!(&mut cut).is_pending());
+        drop(cut);
+        assert!(waits.await.unwrap().is_some());
     }
 }
