@@ -108,38 +108,37 @@ impl Gateway {
         mut record: CallbackRecord,
         incoming: &Incoming,
     ) -> Result<CallbackRecord, Error> {
-        let signer = self.parts.accounts.all().iter().find_map(|account| {
-            let authenticity = account.client.authenticate(incoming, None);
-            matches!(authenticity, Authenticity::Signed { .. }).then_some((account, authenticity))
-        });
-        let Some((account, authenticity)) = signer else {
+        let signers: Vec<_> = (self.parts.accounts.all().iter())
+            .filter_map(|account| match account.client.authenticate(incoming, None) {
+                signed @ Authenticity::Signed { .. } => Some((account, signed)),
+                _ => None,
+            })
+            .collect();
+        let Some(&(first, authenticity)) = signers.first() else {
             return Ok(record.judged(Verdict::Forged, "no account's upstream has signed it"));
         };
-        record.account = Some(account.name.clone());
-        let Some(proved) = self.prove(
-            &mut record,
-            &account.name,
-            &*account.client,
-            authenticity,
-            incoming,
-        ) else {
+        record.account = Some(first.name.clone());
+        let Some(mut proved) = self.prove(&mut record, &first.name, &*first.client, authenticity, incoming)
+        else {
             return Ok(record);
         };
+        // Accounts may share a secret: whose it is, the task tells.
         let jobs = &self.parts.jobs;
-        let job = jobs.job_of_task(&account.name, &proved.callback.upstream).await?;
-        let job = match job {
-            Some(id) => jobs.load(id).await?,
-            None => None,
-        };
-        if let Some(job) = job {
-            record.job = Some(job.id);
-            return self.heed(record, job, proved).await;
+        for (account, _) in signers {
+            let Some(id) = jobs.job_of_task(&account.name, &proved.callback.upstream).await? else {
+                continue;
+            };
+            if let Some(job) = jobs.load(id).await? {
+                record.job = Some(id);
+                record.account = Some(account.name.clone());
+                proved.account = account.name.clone();
+                return self.heed(record, job, proved).await;
+            }
         }
+        // Not heeded: should it come again, it may be.
+        record.mark = None;
         let record = record.judged(Verdict::Parked, "no job under way has this task, or not yet");
-        self.parts
-            .jobs
-            .put_callbacks(std::slice::from_ref(&record))
-            .await?;
+        jobs.put_callbacks(std::slice::from_ref(&record)).await?;
         Ok(record)
     }
 

@@ -117,7 +117,7 @@ pub struct CallbackRecord {
     pub bytes: u64,
     /// The other end of its connection: a proxy, where there is one in between.
     pub from: Option<IpAddr>,
-    /// What tells it from others: a digest of its content and of whom it is about. One that was refused has none.
+    /// What tells it from others: a digest of its content and of whom it is about. One that was refused or parked has none.
     pub mark: Option<[u8; 32]>,
 }
 

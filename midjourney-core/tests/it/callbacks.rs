@@ -15,11 +15,14 @@ use std::{
 
 use bytes::Bytes;
 use midjourney_core::{
+    accounts::{Account, Accounts, Strategy},
     clock::Clock as _,
+    engine::Parts,
+    gateway::{Gateway, PromptRules},
     id::JobId,
-    job::{CallbackQuery, CallbackRecord, EventKind, REPLAY_WINDOW, Stage, Status, Verdict},
+    job::{AccountName, CallbackQuery, CallbackRecord, EventKind, REPLAY_WINDOW, Stage, Status, Verdict},
     key::Secret,
-    testing::{FakeClient, SubmitOutcome},
+    testing::{FakeClient, SeededEntropy, SubmitOutcome},
     webhook::{CallbackRegistration, Headers, Incoming},
 };
 
@@ -199,10 +202,7 @@ async fn what_is_not_proved_is_refused_and_changes_nothing() {
     let (id, task) = submitted(&world).await;
     let before = world.job(id).await;
     let body = format!("{task} done");
-    let other = JobId::new(
-        world.clock.now(),
-        &midjourney_core::testing::SeededEntropy::new(9),
-    );
+    let other = JobId::new(world.clock.now(), &SeededEntropy::new(9));
     let own = segment(&world, id);
     let flipped = format!(
         "{}{}",
@@ -261,15 +261,44 @@ async fn a_signature_is_good_for_five_minutes_both_ways() {
 #[tokio::test]
 async fn a_signed_callback_finds_its_job_by_its_task() {
     let world = reachable(FakeClient::new().signing());
-    let early = signed(Incoming::new(Bytes::from("fake-1 30")), "good");
-    assert_eq!(verdict(&world, early).await, Verdict::Parked);
+    let early = || signed(Incoming::new(Bytes::from("task-1 20")), "good");
+    assert_eq!(verdict(&world, early()).await, Verdict::Parked);
     let (id, task) = submitted(&world).await;
+    // It was not heeded then.
+    assert_eq!(verdict(&world, early()).await, Verdict::Applied);
+    assert_eq!(verdict(&world, early()).await, Verdict::Repeated);
     let body = Bytes::from(format!("{task} 30"));
     let record = received(&world, signed(Incoming::new(body), "good 0")).await;
     assert_eq!(record.verdict, Verdict::Expired);
     let body = Bytes::from(format!("{task} 35"));
     let record = received(&world, signed(Incoming::new(body), "good")).await;
     assert_eq!((record.verdict, record.job), (Verdict::Applied, Some(id)));
+}
+
+/// As two keys of one dashboard do.
+#[tokio::test]
+async fn a_secret_that_two_accounts_share_tells_not_whose_the_task_is() {
+    let world = reachable(FakeClient::new().signing());
+    let (id, task) = submitted(&world).await;
+    let (own, other) = (Arc::clone(&world.client), Arc::new(FakeClient::new().signing()));
+    let images = Arc::clone(&world.images);
+    let parts = Parts {
+        jobs: Arc::clone(&world.jobs),
+        images,
+        accounts: Accounts::new(Strategy::Priority)
+            .with(Account::new(AccountName::new("other"), other))
+            .with(Account::new(AccountName::new("fake"), own)),
+        clock: Arc::new(world.clock.clone()),
+        entropy: Arc::new(SeededEntropy::new(99)),
+        policy: world.policy.clone(),
+        callback: world.callback.clone(),
+        links: None,
+    };
+    let news = signed(Incoming::new(Bytes::from(format!("{task} 30"))), "good");
+    let gateway = Gateway::new(parts, PromptRules::default());
+    let record = gateway.receive(news).await.unwrap();
+    assert_eq!((record.verdict, record.job), (Verdict::Applied, Some(id)));
+    assert_eq!(record.account, Some(AccountName::new("fake")));
 }
 
 /// 1,000 callbacks, each ten times from 32 tasks.
