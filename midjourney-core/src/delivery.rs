@@ -2,17 +2,15 @@
 //!
 //! - A [`Subscription`] says who wants to be told what; a job may also name an address of its own.
 //! - The events of the job store are the outbox: each is written in the transaction of the change that it tells. The
-//!   relay reads them in order and turns each into one [`Delivery`] for everyone who wants it, in one transaction with
-//!   its own place in the order. So none is lost and none is made twice, and jobs wait for nobody.
-//! - The sender posts what is due, signed as Standard Webhooks 1.0 has it, and [`settle`] says what follows: a pure
-//!   function, which every store runs within its transaction.
+//!   [engine](crate::engine)'s relay reads them in order and turns each into one [`Delivery`] for everyone who wants it, in
+//!   one transaction with its own place in the order. So none is lost and none is made twice, and jobs wait for nobody.
+//! - The engine's sender posts what is due, signed as Standard Webhooks 1.0 has it, and [`settle`] says what follows: a
+//!   pure function, which every store runs within its transaction.
 //!
 //! What arrives, arrives at least once and in any order: [`DeliveryId`](crate::id::DeliveryId) tells repetitions, the
 //! job's `sequence` the order.
 
 mod message;
-mod relay;
-mod sender;
 mod settle;
 mod signature;
 mod store;
@@ -22,7 +20,6 @@ mod transport;
 use std::{fmt, sync::Arc};
 
 pub use message::{ImageLink, MAX_BODY, Message, MessageData};
-pub(crate) use sender::run;
 pub use settle::{
     Attempted, DISABLED_AFTER, DeadReason, DeliveryState, LONGEST_PAUSE, Outcome, SCHEDULE, Settled, settle,
 };

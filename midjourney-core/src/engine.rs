@@ -12,7 +12,10 @@
 //! - `guard` turns a call that panics into one that failed.
 //! - `lease` keeps a worker's lease alive while it works.
 //!
-//! Beside that it sends the [webhooks](crate::delivery), where the gateway has any.
+//! Beside that it sends [webhooks](crate::delivery), where the gateway has any:
+//!
+//! - `relay` turns events into deliveries.
+//! - `sender` sends those that are due.
 
 mod dispatch;
 mod download;
@@ -21,6 +24,8 @@ mod guard;
 mod lease;
 mod perform;
 mod pictures;
+mod relay;
+mod sender;
 
 use std::{sync::Arc, time::Duration};
 
@@ -30,7 +35,7 @@ use crate::{
     accounts::Accounts,
     budget::Budgets,
     clock::{Clock, Entropy},
-    delivery::{self, Webhooks},
+    delivery::Webhooks,
     id::WorkerId,
     image::ImageStore,
     job::{AccountName, JobStore, Policy},
@@ -129,7 +134,7 @@ impl Engine {
         let task = tokio::spawn(async move {
             let webhooks = async {
                 if let Some(webhooks) = parts.webhooks.clone() {
-                    delivery::run(parts, webhooks, stopping).await;
+                    sender::run(parts, webhooks, stopping).await;
                 }
             };
             tokio::join!(jobs, webhooks);

@@ -24,7 +24,6 @@ mod pictures;
 #[cfg(feature = "simulator")]
 mod simulated;
 mod uploads;
-mod view;
 mod watch;
 mod webhooks;
 
@@ -34,10 +33,12 @@ pub use accounts::{AccountView, BudgetView, SpendingView};
 pub use act::{Act, Start};
 pub use intake::{Accepted, Imagine, PromptCheck, PromptRules};
 pub use pictures::Picture;
-pub use view::{AttemptView, CallbackView, DeliveryView, FailureView, ImageView, JobView, SubscriptionView};
 pub use watch::Watch;
 pub use webhooks::{MOST_SUBSCRIPTIONS, Subscribe};
 
+pub use crate::view::{
+    AttemptView, CallbackView, DeliveryView, FailureView, ImageView, JobView, SubscriptionView,
+};
 use crate::{
     engine::{Engine, EngineConfig, Parts},
     error::{Error, ErrorKind},

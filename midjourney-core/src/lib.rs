@@ -23,4 +23,5 @@ pub mod page;
 pub mod prompt;
 #[cfg(feature = "testing")]
 pub mod testing;
+mod view;
 pub mod webhook;

@@ -4,9 +4,9 @@ use serde::Serialize;
 
 use crate::{
     clock::Timestamp,
-    gateway::JobView,
     id::{ImageId, JobId},
     job::Event,
+    view::JobView,
 };
 
 /// The longest body, in bytes. Longer ones are sent without what strangers wrote; pictures are never in it.
@@ -57,7 +57,7 @@ pub struct ImageLink {
 }
 
 impl ImageLink {
-    pub(super) const fn new(image: ImageId, url: String) -> Self {
+    pub(crate) const fn new(image: ImageId, url: String) -> Self {
         Self { image, url }
     }
 }
@@ -87,7 +87,7 @@ struct SlimJob<'a> {
 
 impl Message {
     /// What `event` tells about `job`.
-    pub(super) fn of(event: &Event, job: JobView, links: Vec<ImageLink>) -> Self {
+    pub(crate) fn of(event: &Event, job: JobView, links: Vec<ImageLink>) -> Self {
         Self {
             kind: event.kind.name(),
             timestamp: event.at,

@@ -27,7 +27,7 @@ pub struct Post {
 }
 
 impl Post {
-    pub(super) const fn new(
+    pub(crate) const fn new(
         url: Secret,
         id: DeliveryId,
         at: Timestamp,

@@ -293,6 +293,7 @@ async fn a_secret_that_two_accounts_share_tells_not_whose_the_task_is() {
         policy: world.policy.clone(),
         callback: world.callback.clone(),
         links: None,
+        webhooks: None,
     };
     let news = signed(Incoming::new(Bytes::from(format!("{task} 30"))), "good");
     let gateway = Gateway::new(parts, PromptRules::default());

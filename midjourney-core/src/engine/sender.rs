@@ -1,20 +1,17 @@
-//! Sends what is due.
+//! Sends the webhooks that are due.
 
 use std::{sync::Arc, time::Duration};
 
 use tokio::{sync::watch, task::JoinSet};
 use tracing::{debug, warn};
 
-use super::{
-    Webhooks,
-    relay::Relay,
-    settle::{Attempted, DeliveryState, Outcome},
-    store::{ClaimedDelivery, DeliveryClaim, Receiver},
-    transport::{ANSWER_TIME, Post},
-};
+use super::{Parts, relay::Relay};
 use crate::{
     clock::Timestamp,
-    engine::Parts,
+    delivery::{
+        ANSWER_TIME, Attempted, ClaimedDelivery, DeliveryClaim, DeliveryState, Outcome, Post, Receiver,
+        Webhooks,
+    },
     error::{BoxError, Chain},
     key::Secret,
 };
@@ -42,7 +39,7 @@ const SWEEP_EVERY: Duration = Duration::from_secs(3_600);
 const SWEPT: usize = 1_000;
 
 /// Relays and sends until `stopping` turns true, then until the last answer is recorded.
-pub(crate) async fn run(parts: Arc<Parts>, webhooks: Webhooks, mut stopping: watch::Receiver<bool>) {
+pub(super) async fn run(parts: Arc<Parts>, webhooks: Webhooks, mut stopping: watch::Receiver<bool>) {
     let mut news = parts.jobs.changes();
     let mut orders = webhooks.store.delivery_changes();
     let mut relay = Relay::new();

@@ -2,20 +2,15 @@
 
 use std::time::Duration;
 
-use super::{
-    Webhooks,
-    message::{ImageLink, Message},
-    store::{Delivery, Receiver},
-    subscription::{EventFilter, Subscription},
-};
+use super::Parts;
 use crate::{
-    engine::Parts,
+    delivery::{Delivery, EventFilter, ImageLink, Message, Receiver, Subscription, Webhooks},
     error::BoxError,
-    gateway::JobView,
     id::DeliveryId,
     image::Image,
     job::{Event, ImageQuery, Job, Position, Status},
     link::image_path,
+    view::JobView,
 };
 
 /// How many events are read at once.
