@@ -3,7 +3,12 @@
 use std::{path::Path, sync::mpsc, thread};
 
 use futures_util::future::{join_all, poll_immediate};
-use midjourney_core::error::{Applied, Retry};
+use midjourney_core::{
+    budget::{Budget, Budgets, Credits},
+    error::{Applied, Retry},
+    id::CallbackId,
+    job::{CallbackRecord, Nonce, Purse, Transfer, Verdict},
+};
 
 use super::*;
 
@@ -194,4 +199,69 @@ async fn a_caller_who_went_away_is_given_no_jobs() {
     assert!(poll_immediate(store.claim(wish(1))).await.is_none());
     holder.release();
     assert_eq!(store.claim(wish(1)).await.unwrap().len(), 1);
+}
+
+/// Slots, budgets and the marks of callbacks are counted where all processes write.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn what_is_limited_is_limited_for_all_together() {
+    let folder = tempfile::tempdir().unwrap();
+    let stores: Vec<_> = join_all((0..4).map(|_| async { Arc::new(open(&file(&folder)).await) })).await;
+    let jobs = insert(&stores[0], 1, 40).await;
+    let start = |number: usize, job: &Job| {
+        let (store, job) = (Arc::clone(&stores[number % 4]), job.clone());
+        let mut life = job.life.clone();
+        life.state = JobState::Submitting {
+            nonce: Nonce::new(&SeededEntropy::new(7)),
+        };
+        let transfer = Transfer {
+            account: AccountName::new("other"),
+            cost: Credits::whole(1),
+        };
+        let (day, month) = (Some(Credits::whole(9)), None);
+        let budgets = Budgets {
+            account: Budget { day, month },
+            owner: Budget::default(),
+        };
+        let id = CallbackId::new(NOW, &SeededEntropy::new(u64::try_from(number).unwrap()));
+        let mut callback = CallbackRecord::new(id, NOW, 1, None, Verdict::Applied);
+        callback.mark = Some([u8::try_from(number / 2).unwrap(); 32]);
+        tokio::spawn(async move {
+            let charged = Commit::new(&job, job.life.clone(), None, NOW)
+                .moving_to(transfer)
+                .within(budgets)
+                .caused_by(callback);
+            let charged = store.commit(charged).await;
+            let version = charged.as_ref().map_or(job.version, |job| job.version);
+            let mut started = Commit::new(&job, life, None, NOW).within_slots(Some(5));
+            started.version = version;
+            (charged, store.commit(started).await)
+        })
+    };
+    let all = join_all(jobs.iter().enumerate().map(|(number, job)| start(number, job))).await;
+    let (mut charged, mut repeated, mut started) = (0, 0, 0);
+    for outcome in all {
+        let (charge, start) = outcome.unwrap();
+        match charge {
+            Ok(_) => charged += 1,
+            Err(StoreError::Repeated(_)) => repeated += 1,
+            Err(error) => assert!(matches!(error, StoreError::Overdrawn(_)), "{error}"),
+        }
+        match start {
+            Ok(_) => started += 1,
+            Err(error) => assert!(matches!(error, StoreError::NoSlot(_)), "{error}"),
+        }
+    }
+    assert_eq!((charged, started), (9, 10));
+    assert!(repeated <= charged, "{repeated} marks were there already");
+    let live = stores[1].live().await.unwrap();
+    assert!(live.values().all(|live| live.running == 5), "{live:?}");
+    let purses = [
+        Purse::Account(AccountName::new("other")),
+        Purse::Owner(Owner::local()),
+    ];
+    let spent = stores[2].spent(&purses, NOW).await.unwrap();
+    assert!(
+        spent.iter().all(|spent| spent.day == Credits::whole(9)),
+        "{spent:?}"
+    );
 }
