@@ -160,6 +160,14 @@ fn webhook(config: &Config, report: &mut Report) {
                 message,
                 "write an https address, or ssl_enabled: false",
             );
+        } else if webhook.secret.is_none() {
+            let message = "is not used: there is no webhook.secret to prove callbacks by";
+            report.warning(
+                path,
+                origin(config, path),
+                message,
+                "set webhook.secret to a long random text",
+            );
         }
     }
     let secrets = [

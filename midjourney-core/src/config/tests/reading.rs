@@ -320,6 +320,22 @@ fn doubtful_values_give_warnings() {
 }
 
 #[test]
+fn an_address_for_callbacks_without_a_secret_is_told_to_be_of_no_use() {
+    let text = "webhook:\n  public_url: https://mj.org/webhook/midjourney\n";
+    let config = Config::from_yaml(text).unwrap();
+    let told = config
+        .warnings()
+        .iter()
+        .map(ToString::to_string)
+        .collect::<String>();
+    for part in ["webhook.public_url", "not used", "webhook.secret"] {
+        assert!(told.contains(part), "{told}");
+    }
+    let config = Config::from_yaml(&format!("{text}  secret: 0123456789abcdef\n")).unwrap();
+    assert_eq!(config.warnings(), []);
+}
+
+#[test]
 fn the_source_of_the_key_follows_from_where_it_stands() {
     let config = Config::from_yaml("api:\n  midjourney_key: sk-1\n").unwrap();
     assert_eq!(config.api.key_source, KeySource::Manual);
