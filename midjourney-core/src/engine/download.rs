@@ -33,7 +33,7 @@ async fn one(
     job: &Job,
     remote: &RemoteImage,
 ) -> Result<Image, Input> {
-    let body = guard::answer(client.fetch(remote)).await.map_err(|error| {
+    let body = guard::fetch(&**client, remote).await.map_err(|error| {
         warn!(error = %Chain(&error), index = remote.index, "a picture could not be fetched");
         Input::StoreFailed {
             failure: error.failure,

@@ -80,12 +80,10 @@ async fn one(
     match picture {
         InputImage::Url(url) if form == PictureForm::Bytes => {
             let remote = RemoteImage::new(url, ImageKind::Single, 1);
-            let body = guard::answer(client.fetch(&remote))
-                .await
-                .map_err(|error| Unready {
-                    failure: error.failure,
-                    retry: error.retry,
-                })?;
+            let body = guard::fetch(&**client, &remote).await.map_err(|error| Unready {
+                failure: error.failure,
+                retry: error.retry,
+            })?;
             let (bytes, media_type) = whole(body, room).await.map_err(|fault| match fault {
                 Fault::NoPicture => Unready {
                     failure: Failure::new(

@@ -125,6 +125,8 @@ pub enum FetchOutcome {
     Cut(Bytes),
     /// No bytes.
     Fail(Trouble),
+    /// The client panics over the first of them.
+    Panic,
 }
 
 #[derive(Clone, Debug)]
@@ -476,6 +478,8 @@ impl MidjourneyClient for FakeClient {
             Some(FetchOutcome::Long(gauge, length)) => return Ok(gauge.png(length)),
             Some(FetchOutcome::Cut(bytes)) => vec![Ok(bytes), Err("the line broke".into())],
             Some(FetchOutcome::Fail(trouble)) => return Err(trouble.into()),
+            #[expect(clippy::panic, reason = "as scripted")]
+            Some(FetchOutcome::Panic) => return Ok(stream::once(async { panic!("as scripted") }).boxed()),
         };
         Ok(stream::iter(pieces).boxed())
     }

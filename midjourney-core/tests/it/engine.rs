@@ -426,3 +426,20 @@ async fn a_watcher_sees_every_event_in_order_wherever_it_starts() {
     let mut over = gateway.watch(id, seen.last().unwrap().sequence).await.unwrap();
     assert_eq!(over.next().await.unwrap(), None);
 }
+
+/// Not for ever, a lease at a time.
+#[tokio::test]
+async fn a_client_that_panics_over_a_picture_has_not_given_it() {
+    let world = World::new(FakeClient::new());
+    world.client.script_statuses([Ok(FakeClient::succeeded(1))]);
+    world.client.script_fetches(vec![FetchOutcome::Panic; 100]);
+    let id = world.accepted().await;
+    let engine = world.start();
+    let job = world.live_until_over(id).await;
+    drop(engine);
+    let failure = job.life.failure().unwrap();
+    assert_eq!(
+        (failure.kind, failure.spent),
+        (FailureKind::ImageUnavailable, Spent::Yes)
+    );
+}
