@@ -123,7 +123,8 @@ pub struct Prices {
     pub video: Option<Credits>,
     /// For texts about pictures and prompts; nothing where not set.
     pub text: Option<Credits>,
-    /// For a drawing in relax mode; as for another one where not set.
+    /// For a drawing whose prompt asks for relax mode; as for another one where not set. A drawing that falls back to
+    /// relax mode keeps the price that it was accepted at.
     pub relax: Option<Credits>,
 }
 

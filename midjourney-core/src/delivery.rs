@@ -11,6 +11,7 @@
 //! job's `sequence` the order.
 
 mod message;
+mod record;
 mod settle;
 mod signature;
 mod store;
@@ -20,13 +21,11 @@ mod transport;
 use std::{fmt, sync::Arc};
 
 pub use message::{ImageLink, MAX_BODY, Message, MessageData};
-pub use settle::{
-    Attempted, DISABLED_AFTER, DeadReason, DeliveryState, LONGEST_PAUSE, Outcome, SCHEDULE, Settled, settle,
-};
+pub use record::{DeadReason, Delivery, DeliveryState, Outcome, Receiver};
+pub use settle::{Attempted, DISABLED_AFTER, LONGEST_PAUSE, SCHEDULE, Settled, settle};
 pub use signature::{SECRET_OVERLAP, SigningKey};
 pub use store::{
-    ClaimedDelivery, Delivery, DeliveryClaim, DeliveryQuery, DeliveryStore, Receiver, SOCKETS_EACH,
-    SubscriptionChange,
+    ClaimedDelivery, DeliveryClaim, DeliveryQuery, DeliveryStore, SOCKETS_EACH, SubscriptionChange,
 };
 pub use subscription::{DisabledReason, EventFilter, Subscription};
 pub use transport::{ANSWER_TIME, Post, Transport};

@@ -2,10 +2,8 @@
 
 use std::time::Duration;
 
-use serde::Serialize;
-
 use super::{
-    store::Delivery,
+    record::{DeadReason, Delivery, DeliveryState, Outcome},
     subscription::{DisabledReason, Subscription},
 };
 use crate::{clock::Timestamp, id::DeliveryId};
@@ -28,101 +26,6 @@ pub const LONGEST_PAUSE: Duration = Duration::from_secs(24 * 3_600);
 
 /// How long nothing may arrive at a subscription before it is disabled.
 pub const DISABLED_AFTER: Duration = Duration::from_secs(120 * 3_600);
-
-/// What came of a try.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[expect(clippy::exhaustive_enums, reason = "the rules must face each outcome")]
-pub enum Outcome {
-    /// The receiver answered.
-    Answered {
-        /// The HTTP status.
-        status: u16,
-        /// How long it wants to be left alone.
-        retry_after: Option<Duration>,
-    },
-    /// There was no answer, and why: one sentence.
-    Unanswered(String),
-}
-
-impl Outcome {
-    /// An answer with this status.
-    pub const fn status(status: u16) -> Self {
-        Self::Answered {
-            status,
-            retry_after: None,
-        }
-    }
-
-    /// Only 2xx says that a message arrived. A redirect says that it did not: a receiver that moved must be told of by
-    /// its owner, not by whoever answers at its old address.
-    pub const fn arrived(&self) -> bool {
-        matches!(self, Self::Answered { status, .. } if *status >= 200 && *status < 300)
-    }
-}
-
-/// Why a delivery is not tried any more.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
-#[serde(rename_all = "snake_case")]
-#[non_exhaustive]
-pub enum DeadReason {
-    /// It was tried as often as [`SCHEDULE`] says.
-    Exhausted,
-    /// The receiver answered 410.
-    Gone,
-    /// Its subscription was disabled.
-    Disabled,
-}
-
-impl DeadReason {
-    /// Every reason.
-    pub const ALL: [Self; 3] = [Self::Exhausted, Self::Gone, Self::Disabled];
-
-    /// The word users see.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Exhausted => "exhausted",
-            Self::Gone => "gone",
-            Self::Disabled => "disabled",
-        }
-    }
-}
-
-/// Where a delivery is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[expect(clippy::exhaustive_enums, reason = "whoever looks must tell them apart")]
-pub enum DeliveryState {
-    /// It is tried next at this time.
-    Waiting {
-        /// When.
-        due: Timestamp,
-    },
-    /// It arrived.
-    Delivered {
-        /// When.
-        at: Timestamp,
-    },
-    /// It is not tried any more, unless somebody has it replayed.
-    Dead {
-        /// Since when.
-        at: Timestamp,
-        /// Why.
-        why: DeadReason,
-    },
-}
-
-impl DeliveryState {
-    /// The words for every state.
-    pub const NAMES: [&str; 3] = ["waiting", "delivered", "dead"];
-
-    /// The word users see.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Waiting { .. } => "waiting",
-            Self::Delivered { .. } => "delivered",
-            Self::Dead { .. } => "dead",
-        }
-    }
-}
 
 /// A try that was made.
 #[derive(Clone, Debug, PartialEq)]

@@ -5,7 +5,8 @@ use std::{fmt, time::Duration};
 use async_trait::async_trait;
 
 use super::{
-    settle::{Attempted, DeliveryState, Outcome, Settled},
+    record::Delivery,
+    settle::{Attempted, Settled},
     subscription::{DisabledReason, EventFilter, Subscription},
 };
 use crate::{
@@ -17,103 +18,6 @@ use crate::{
 
 /// How many messages are on their way to one receiver at most: a dead one holds no more connections than this.
 pub const SOCKETS_EACH: usize = 4;
-
-/// Who a message goes to.
-#[derive(Clone, PartialEq, Eq, Hash)]
-#[expect(clippy::exhaustive_enums, reason = "there are two ways to be told")]
-pub enum Receiver {
-    /// Wherever the subscription says at the time.
-    Subscription(SubscriptionId),
-    /// The address that a job named. May hold a token.
-    Address(String),
-}
-
-impl Receiver {
-    /// What messages to the same receiver have in common: the subscription, or the address's scheme, host and port.
-    pub fn lane(&self) -> String {
-        match self {
-            Self::Subscription(id) => id.to_string(),
-            Self::Address(url) => url.split('/').take(3).collect::<Vec<_>>().join("/"),
-        }
-    }
-
-    /// The subscription, where it is one.
-    pub const fn subscription(&self) -> Option<SubscriptionId> {
-        match self {
-            Self::Subscription(id) => Some(*id),
-            Self::Address(_) => None,
-        }
-    }
-}
-
-impl fmt::Debug for Receiver {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.lane())
-    }
-}
-
-/// One message to one receiver.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Delivery {
-    /// Its id, which the receiver sees too.
-    pub id: DeliveryId,
-    /// Whose it is.
-    pub owner: Owner,
-    /// Who it goes to.
-    pub receiver: Receiver,
-    /// The job that it tells about; none for a test.
-    pub job: Option<JobId>,
-    /// What it tells: the name of an event, or `webhook.test`.
-    pub kind: String,
-    /// What is sent, the same each time.
-    pub body: String,
-    /// When it was made.
-    pub created: Timestamp,
-    /// Where it is.
-    pub state: DeliveryState,
-    /// How often it was tried, since it was made or replayed.
-    pub attempts: u32,
-    /// The last try and what came of it.
-    pub last: Option<(Timestamp, Outcome)>,
-}
-
-impl Delivery {
-    /// A message that is due at once.
-    pub fn new(
-        id: DeliveryId,
-        owner: Owner,
-        receiver: Receiver,
-        kind: impl Into<String>,
-        body: impl Into<String>,
-        now: Timestamp,
-    ) -> Self {
-        Self {
-            id,
-            owner,
-            receiver,
-            job: None,
-            kind: kind.into(),
-            body: body.into(),
-            created: now,
-            state: DeliveryState::Waiting { due: now },
-            attempts: 0,
-            last: None,
-        }
-    }
-
-    /// The same message, about this job.
-    pub const fn about(mut self, job: JobId) -> Self {
-        self.job = Some(job);
-        self
-    }
-
-    /// Starts it over: due at once, with all its tries.
-    pub const fn replay(&mut self, now: Timestamp) {
-        self.state = DeliveryState::Waiting { due: now };
-        self.attempts = 0;
-    }
-}
 
 /// What to change about a subscription.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -185,7 +89,7 @@ pub struct DeliveryQuery {
     pub subscription: Option<SubscriptionId>,
     /// Only those about this job.
     pub job: Option<JobId>,
-    /// Only those in the [state of this name](DeliveryState::name).
+    /// Only those in the [state of this name](super::DeliveryState::name).
     pub state: Option<&'static str>,
     /// Where to go on.
     pub after: Option<Cursor>,
@@ -239,7 +143,7 @@ pub trait DeliveryStore: fmt::Debug + Send + Sync + 'static {
     async fn put_delivery(&self, delivery: &Delivery) -> Result<(), StoreError>;
 
     /// Hands out deliveries that are due, the longest due first, each to one sender only, and to one
-    /// [receiver](Receiver::lane) no more than [`SOCKETS_EACH`] that were not [recorded](Self::record) and whose lease
+    /// [receiver](super::Receiver::lane) no more than [`SOCKETS_EACH`] that were not [recorded](Self::record) and whose lease
     /// has not run out. Those of a subscription that [pauses](Subscription::paused_until) wait. What lies more than
     /// [`LONGEST_WAIT`](crate::job::LONGEST_WAIT) ahead counts as come: a clock that was wrong put it there.
     async fn claim_deliveries(&self, claim: DeliveryClaim) -> Result<Vec<ClaimedDelivery>, StoreError>;

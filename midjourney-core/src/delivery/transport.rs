@@ -4,7 +4,7 @@ use std::{fmt, time::Duration};
 
 use async_trait::async_trait;
 
-use super::settle::Outcome;
+use super::record::Outcome;
 use crate::{clock::Timestamp, id::DeliveryId, key::Secret};
 
 /// How long a receiver has to answer.

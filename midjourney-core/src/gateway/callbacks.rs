@@ -57,7 +57,6 @@ impl Gateway {
             None => self.receive_signed(record, &incoming).await?,
         };
         if record.is_refused() {
-            info!(verdict = record.verdict.name(), from = ?record.from, "a callback was refused");
             self.refusals.note(&self.parts, record.clone());
         }
         Ok(record)
@@ -323,6 +322,11 @@ impl Refusals {
             refusals.on_the_way.store(false, Ordering::SeqCst);
             let records =
                 std::mem::take(&mut *refusals.waiting.lock().unwrap_or_else(PoisonError::into_inner));
+            // One line for all: strangers decide how many there are.
+            if let Some(last) = records.last() {
+                let verdict = last.verdict.name();
+                info!(count = records.len(), verdict, from = ?last.from, "callbacks were refused; this is the last");
+            }
             if let Err(error) = parts.jobs.put_callbacks(&records).await {
                 warn!(error = %Chain(&error), lost = records.len(), "refused callbacks were not recorded");
             }

@@ -339,7 +339,7 @@ async fn nothing_is_left_untold_and_nothing_is_told_under_two_ids() {
 
 /// O6: whoever does not answer holds a few connections and keeps nobody waiting.
 #[tokio::test]
-async fn one_dead_receiver_among_a_hundred_holds_up_nobody() {
+async fn one_dead_receiver_among_many_holds_up_nobody() {
     let (world, receivers) = world(FakeClient::new());
     let gateway = world.gateway();
     receivers.at("https://dead.example/", |_, _| None);
