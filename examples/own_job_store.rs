@@ -20,9 +20,9 @@ use midjourney_core::{
     id::{ImageId, JobId, UploadId},
     image::{Image, Upload},
     job::{
-        AccountName, CallbackQuery, CallbackRecord, Changes, Claim, Claimed, Commit, Counts, Event,
-        IdempotencyKey, ImageQuery, Insertion, Job, JobQuery, JobStore, Lease, Live, NewJobs, Owner, Policy,
-        Position, Purse, RequestDigest, Share, StoreError, UpstreamId,
+        AccountName, CallbackQuery, CallbackRecord, CallbackTally, Changes, Claim, Claimed, Commit, Counts,
+        Event, IdempotencyKey, ImageQuery, Insertion, Job, JobQuery, JobStore, Lease, Live, NewJobs, Owner,
+        Policy, Position, Purse, RequestDigest, Share, StoreError, UpstreamId, Verdict,
     },
     memory::{MemoryImageStore, MemoryJobStore},
     page::Page,
@@ -140,6 +140,10 @@ impl<S: JobStore> JobStore for Journaled<S> {
 
     async fn callbacks(&self, query: &CallbackQuery) -> Result<Page<CallbackRecord>, StoreError> {
         self.store.callbacks(query).await
+    }
+
+    async fn callback_tallies(&self) -> Result<BTreeMap<Verdict, CallbackTally>, StoreError> {
+        self.store.callback_tallies().await
     }
 
     async fn job_of_task(

@@ -39,16 +39,16 @@ use midjourney_core::{
     id::{ImageId, JobId, UploadId},
     image::{Image, Upload},
     job::{
-        AccountName, CallbackQuery, CallbackRecord, Changes, Claim, Claimed, Commit, Counts, Event,
-        IdempotencyKey, ImageQuery, Insertion, Job, JobQuery, JobStore, Lease, Live, NewJobs, Owner,
-        Position, Purse, RequestDigest, Share, StoreError, UpstreamId,
+        AccountName, CallbackQuery, CallbackRecord, CallbackTally, Changes, Claim, Claimed, Commit, Counts,
+        Event, IdempotencyKey, ImageQuery, Insertion, Job, JobQuery, JobStore, Lease, Live, NewJobs, Owner,
+        Position, Purse, RequestDigest, Share, StoreError, UpstreamId, Verdict,
     },
     page::Page,
 };
 use tokio::sync::watch;
 
 use self::{
-    callbacks::{PutCallbacks, RawCallback},
+    callbacks::{PutCallbacks, RawCallback, RawTally},
     commands::{Change, Extend, Insert, Ping, PutUpload},
     error::{BACKEND, failed},
     queries::Earlier,
@@ -374,6 +374,14 @@ impl JobStore for SqliteJobStore {
         Ok(Page::from_probe(callbacks, limit, |callback: &CallbackRecord| {
             *callback.id.as_bytes()
         }))
+    }
+
+    async fn callback_tallies(&self) -> Result<BTreeMap<Verdict, CallbackTally>, StoreError> {
+        let rows = self
+            .readers
+            .read("counting callbacks", 1, callbacks::tallies)
+            .await?;
+        decoded(rows, RawTally::decode).map(|tallies| tallies.into_iter().collect())
     }
 
     async fn job_of_task(

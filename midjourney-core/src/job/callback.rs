@@ -29,7 +29,7 @@ pub const CALLBACKS_KEPT: u64 = 10_000;
 pub const KNOWN_AGAIN: Duration = Duration::from_secs(2 * 300 + 600);
 
 /// What became of a callback.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Verdict {
@@ -53,11 +53,15 @@ pub enum Verdict {
     Expired,
     /// It cannot be understood.
     Malformed,
+    /// It is a probe of ours, which came through.
+    Probe,
+    /// A probe of ours did not come through as it should.
+    Missed,
 }
 
 impl Verdict {
     /// Every verdict.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 12] = [
         Self::Applied,
         Self::Noticed,
         Self::Repeated,
@@ -68,6 +72,8 @@ impl Verdict {
         Self::Forged,
         Self::Expired,
         Self::Malformed,
+        Self::Probe,
+        Self::Missed,
     ];
 
     /// The word users see.
@@ -83,6 +89,8 @@ impl Verdict {
             Self::Forged => "forged",
             Self::Expired => "expired",
             Self::Malformed => "malformed",
+            Self::Probe => "probe",
+            Self::Missed => "missed",
         }
     }
 
@@ -92,6 +100,11 @@ impl Verdict {
             self,
             Self::Unknown | Self::Forged | Self::Expired | Self::Malformed
         )
+    }
+
+    /// Whether it is about a probe of ours, and not about what an upstream posts.
+    pub const fn is_of_probe(self) -> bool {
+        matches!(self, Self::Probe | Self::Missed)
     }
 }
 
@@ -170,10 +183,24 @@ pub struct CallbackQuery {
     pub job: Option<JobId>,
     /// With this verdict only.
     pub verdict: Option<Verdict>,
+    /// Of this account and task only.
+    pub task: Option<(AccountName, UpstreamId)>,
+    /// Those that came at this moment or later.
+    pub since: Option<Timestamp>,
     /// Those after this cursor.
     pub after: Option<Cursor>,
     /// At most this many, up to [`Page::MAX`](crate::page::Page::MAX).
     pub limit: usize,
+}
+
+/// The callbacks of one verdict.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(clippy::exhaustive_structs, reason = "a row of a table, which backends make")]
+pub struct CallbackTally {
+    /// How many there are.
+    pub count: u64,
+    /// When the newest of them came.
+    pub newest: Timestamp,
 }
 
 /// What a callback means to a job.

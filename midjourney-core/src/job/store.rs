@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use tokio::sync::watch;
 
 use super::{
-    callback::{CallbackQuery, CallbackRecord},
+    callback::{CallbackQuery, CallbackRecord, CallbackTally, Verdict},
     commit::Commit,
     event::{Event, Position},
     purse::{Charge, Entry, Overdrawn, Purse},
@@ -640,6 +640,9 @@ pub trait JobStore: fmt::Debug + Send + Sync + 'static {
 
     /// Callbacks by descending id.
     async fn callbacks(&self, query: &CallbackQuery) -> Result<Page<CallbackRecord>, StoreError>;
+
+    /// How many callbacks of each verdict are kept; verdicts without any are left out.
+    async fn callback_tallies(&self) -> Result<BTreeMap<Verdict, CallbackTally>, StoreError>;
 
     /// The job under way that has this task at the upstream of `account`, or `None`.
     async fn job_of_task(

@@ -6,7 +6,7 @@ use std::{
 
 use crate::{
     id::CallbackId,
-    job::{CALLBACKS_KEPT, CallbackQuery, CallbackRecord, KNOWN_AGAIN},
+    job::{CALLBACKS_KEPT, CallbackQuery, CallbackRecord, CallbackTally, KNOWN_AGAIN, Verdict},
     page::Page,
 };
 
@@ -47,6 +47,19 @@ impl Callbacks {
         }
     }
 
+    pub(super) fn tallies(&self) -> BTreeMap<Verdict, CallbackTally> {
+        let mut tallies = BTreeMap::new();
+        for callback in self.heeded.values().chain(self.refused.values()) {
+            let tally = tallies.entry(callback.verdict).or_insert(CallbackTally {
+                count: 0,
+                newest: callback.at,
+            });
+            tally.count = tally.count.saturating_add(1);
+            tally.newest = tally.newest.max(callback.at);
+        }
+        tallies
+    }
+
     pub(super) fn list(&self, query: &CallbackQuery, limit: usize) -> Page<CallbackRecord> {
         let before = query.after.map_or(Bound::Unbounded, |cursor| {
             Bound::Excluded(CallbackId::from_bytes(cursor.key()))
@@ -55,6 +68,10 @@ impl Callbacks {
             let fits = |one: &&CallbackRecord| {
                 query.job.is_none_or(|job| one.job == Some(job))
                     && query.verdict.is_none_or(|verdict| one.verdict == verdict)
+                    && query.since.is_none_or(|since| one.at >= since)
+                    && query.task.as_ref().is_none_or(|(account, task)| {
+                        one.account.as_ref() == Some(account) && one.task.as_ref() == Some(task)
+                    })
             };
             let older = of.range((Bound::Unbounded, before)).rev().map(|(_, one)| one);
             older

@@ -16,10 +16,10 @@ use crate::{
     id::{ImageId, JobId, UploadId},
     image::{Image, Upload},
     job::{
-        AccountName, CallbackQuery, CallbackRecord, Changes, Claim, Claimed, Commit, Counts, Entry, Event,
-        EventKind, IdempotencyKey, ImageQuery, Insertion, Job, JobQuery, JobStore, Lease, LeaseEnd, Live,
-        NewJobs, Overdrawn, Owner, Position, Purse, RequestDigest, Share, Status, StoreError, UpstreamId,
-        is_due, wakes_at,
+        AccountName, CallbackQuery, CallbackRecord, CallbackTally, Changes, Claim, Claimed, Commit, Counts,
+        Entry, Event, EventKind, IdempotencyKey, ImageQuery, Insertion, Job, JobQuery, JobStore, Lease,
+        LeaseEnd, Live, NewJobs, Overdrawn, Owner, Position, Purse, RequestDigest, Share, Status, StoreError,
+        UpstreamId, Verdict, is_due, wakes_at,
     },
     page::{Cursor, Page},
 };
@@ -463,6 +463,10 @@ impl JobStore for MemoryJobStore {
 
     async fn callbacks(&self, query: &CallbackQuery) -> Result<Page<CallbackRecord>, StoreError> {
         Ok(lock(&self.tables).callbacks.list(query, clamped(query.limit)))
+    }
+
+    async fn callback_tallies(&self) -> Result<BTreeMap<Verdict, CallbackTally>, StoreError> {
+        Ok(lock(&self.tables).callbacks.tallies())
     }
 
     async fn job_of_task(

@@ -12,9 +12,9 @@ use crate::{
     id::{ImageId, JobId, UploadId},
     image::{Image, Upload},
     job::{
-        AccountName, CallbackQuery, CallbackRecord, Changes, Claim, Claimed, Commit, Counts, Event,
-        IdempotencyKey, ImageQuery, Insertion, Job, JobQuery, JobStore, Lease, Live, NewJobs, Owner,
-        Position, Purse, RequestDigest, Share, StoreError, UpstreamId,
+        AccountName, CallbackQuery, CallbackRecord, CallbackTally, Changes, Claim, Claimed, Commit, Counts,
+        Event, IdempotencyKey, ImageQuery, Insertion, Job, JobQuery, JobStore, Lease, Live, NewJobs, Owner,
+        Position, Purse, RequestDigest, Share, StoreError, UpstreamId, Verdict,
     },
     page::Page,
 };
@@ -233,6 +233,10 @@ impl JobStore for FaultyJobStore {
 
     async fn callbacks(&self, query: &CallbackQuery) -> Result<Page<CallbackRecord>, StoreError> {
         self.run("callbacks", self.inner.callbacks(query)).await
+    }
+
+    async fn callback_tallies(&self) -> Result<BTreeMap<Verdict, CallbackTally>, StoreError> {
+        self.run("callback_tallies", self.inner.callback_tallies()).await
     }
 
     async fn job_of_task(

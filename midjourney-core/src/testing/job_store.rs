@@ -16,7 +16,8 @@ use tokio::{task::JoinSet, time::timeout};
 
 pub use self::callbacks::{
     a_callback_is_heeded_once, a_callback_of_a_refused_commit_is_not_kept,
-    a_task_is_found_while_its_job_is_under_way, callbacks_are_found_again_as_they_were,
+    a_task_is_found_while_its_job_is_under_way, callbacks_are_counted_by_verdict,
+    callbacks_are_found_again_as_they_were, callbacks_are_found_by_their_task,
     callbacks_are_kept_by_the_number_of_their_kind, refused_callbacks_are_forgotten_and_others_known,
 };
 pub use self::money::{
@@ -131,6 +132,8 @@ macro_rules! __job_store_cases {
             a_move_is_charged_when_it_is_made,
             a_charge_made_again_leaves_the_first,
             callbacks_are_found_again_as_they_were,
+            callbacks_are_found_by_their_task,
+            callbacks_are_counted_by_verdict,
             a_callback_is_heeded_once,
             a_callback_of_a_refused_commit_is_not_kept,
             refused_callbacks_are_forgotten_and_others_known,

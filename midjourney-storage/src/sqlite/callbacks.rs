@@ -4,8 +4,8 @@ use midjourney_core::{
     clock::Timestamp,
     id::{CallbackId, JobId},
     job::{
-        AccountName, CALLBACKS_KEPT, CallbackQuery, CallbackRecord, KNOWN_AGAIN, StoreError, UpstreamId,
-        Verdict,
+        AccountName, CALLBACKS_KEPT, CallbackQuery, CallbackRecord, CallbackTally, KNOWN_AGAIN, StoreError,
+        UpstreamId, Verdict,
     },
 };
 use rusqlite::{Connection, OptionalExtension as _, Row, params, types::Value};
@@ -116,8 +116,10 @@ pub(super) fn list(
     };
     let wanted = query.verdict;
     let verdict = Verdict::ALL.iter().position(|verdict| Some(*verdict) == wanted);
+    let of = query.task.as_ref();
     db.prepare_cached(&format!(
-        "SELECT {CALLBACK} FROM callbacks WHERE id < ?1 AND {job} AND (?4 IS NULL OR verdict = ?4)
+        "SELECT {CALLBACK} FROM callbacks WHERE id < ?1 AND id >= ?5 AND {job} AND (?4 IS NULL OR verdict = ?4)
+             AND (?6 IS NULL OR account = ?6) AND (?7 IS NULL OR task = ?7)
          ORDER BY id DESC LIMIT ?2"
     ))?
     .query_map(
@@ -125,11 +127,28 @@ pub(super) fn list(
             after,
             count(limit),
             query.job.as_ref().map(JobId::as_bytes),
-            verdict.map(count)
+            verdict.map(count),
+            query.since.map(first_id).unwrap_or_default(),
+            of.map(|(account, _)| account.as_str()),
+            of.map(|(_, task)| task.as_str()),
         ],
         RawCallback::read,
     )?
     .collect()
+}
+
+/// The least id that one which came at `since` can have: ids begin with their time, and are found by it without a look
+/// at older rows.
+fn first_id(since: Timestamp) -> [u8; 16] {
+    let millis = u64::try_from(since.as_millis()).unwrap_or(0);
+    (u128::from(millis) << 80).to_be_bytes()
+}
+
+/// [`JobStore::callback_tallies`](midjourney_core::job::JobStore::callback_tallies).
+pub(super) fn tallies(db: &Connection) -> rusqlite::Result<Vec<RawTally>> {
+    db.prepare_cached("SELECT verdict, count(*), max(received_at) FROM callbacks GROUP BY verdict")?
+        .query_map([], |row| values(row, 0).map(RawTally))?
+        .collect()
 }
 
 pub(super) fn job_of_task(
@@ -141,6 +160,32 @@ pub(super) fn job_of_task(
         .query_row([account.as_str(), task.as_str()], |row| row.get(0))
         .optional()
         .map(|id| id.map(JobId::from_bytes))
+}
+
+/// A verdict, how many there are, and when the newest came.
+pub(super) struct RawTally([Value; 3]);
+
+impl RawTally {
+    pub(super) fn decode(self) -> Result<(Verdict, CallbackTally), StoreError> {
+        let [verdict, count, newest] = self.0;
+        let row = String::new;
+        let cell = |column, value| Cell {
+            table: "callbacks",
+            row: &row,
+            column,
+            value,
+        };
+        let tally = CallbackTally {
+            count: cell("count", count).number()?,
+            newest: cell("received_at", newest).time()?,
+        };
+        Ok((known_verdict(&cell("verdict", verdict))?, tally))
+    }
+}
+
+fn known_verdict(cell: &Cell<'_>) -> Result<Verdict, StoreError> {
+    let known = Verdict::ALL.get(cell.number::<usize>()?).copied();
+    known.ok_or_else(|| cell.corrupt("no verdict has that number"))
 }
 
 /// A row of `callbacks`.
@@ -162,14 +207,12 @@ impl RawCallback {
             column,
             value,
         };
-        let verdict = cell("verdict", verdict);
-        let known = Verdict::ALL.get(verdict.number::<usize>()?).copied();
         let mut callback = CallbackRecord::new(
             CallbackId::from_bytes(cell("id", id).blob()?),
             cell("received_at", at).time()?,
             cell("bytes", bytes).number()?,
             cell("source", source).optional(|source| source.text_with(|text| Ok(text.parse()?)))?,
-            known.ok_or_else(|| verdict.corrupt("no verdict has that number"))?,
+            known_verdict(&cell("verdict", verdict))?,
         );
         callback.account = cell("account", account)
             .optional(Cell::text)?

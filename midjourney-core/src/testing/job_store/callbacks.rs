@@ -1,6 +1,6 @@
 //! Callbacks: each is heeded once, and kept for a while.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use super::{
     super::given::{self, at},
@@ -9,8 +9,8 @@ use super::{
 use crate::{
     id::CallbackId,
     job::{
-        AccountName, CALLBACKS_KEPT, CallbackQuery, CallbackRecord, Commit, JobState, JobStore, KNOWN_AGAIN,
-        StoreError, UpstreamId, Verdict,
+        AccountName, CALLBACKS_KEPT, CallbackQuery, CallbackRecord, CallbackTally, Commit, JobState,
+        JobStore, KNOWN_AGAIN, StoreError, UpstreamId, Verdict,
     },
     page::Page,
     testing::SeededEntropy,
@@ -72,6 +72,58 @@ pub async fn callbacks_are_found_again_as_they_were(store: Arc<dyn JobStore>) {
     };
     told.retain(|one| one.job == Some(job.id) && one.verdict == Verdict::Noticed);
     assert_eq!(store.callbacks(&of_job).await.unwrap().items, told);
+}
+
+/// Of one account's task alone, and from a moment on.
+pub async fn callbacks_are_found_by_their_task(store: Arc<dyn JobStore>) {
+    let mut told = Vec::new();
+    for (number, (millis, account, task)) in (1..).zip([
+        (10, "main", "task-1"),
+        (20, "main", "task-1"),
+        (30, "main", "task-2"),
+        (40, "other", "task-1"),
+    ]) {
+        let mut callback = callback(number, millis, Verdict::Parked);
+        callback.account = Some(AccountName::new(account));
+        callback.task = Some(UpstreamId::new(task));
+        told.push(callback);
+    }
+    store.put_callbacks(&told).await.unwrap();
+    store
+        .put_callbacks(&[callback(5, 50, Verdict::Forged)])
+        .await
+        .unwrap();
+    let mut query = CallbackQuery {
+        task: Some((AccountName::new("main"), UpstreamId::new("task-1"))),
+        limit: 10,
+        ..CallbackQuery::default()
+    };
+    let found = store.callbacks(&query).await.unwrap().items;
+    assert_eq!(found, [told[1].clone(), told[0].clone()]);
+    for (since, expected) in [(10, 2), (11, 1), (20, 1), (21, 0)] {
+        query.since = Some(at(since));
+        let found = store.callbacks(&query).await.unwrap().items;
+        assert_eq!(found.len(), expected, "since {since}");
+    }
+}
+
+/// All that are kept, whatever became of them.
+pub async fn callbacks_are_counted_by_verdict(store: Arc<dyn JobStore>) {
+    assert!(store.callback_tallies().await.unwrap().is_empty());
+    for (number, (millis, verdict)) in (1..).zip([
+        (30, Verdict::Noticed),
+        (10, Verdict::Noticed),
+        (20, Verdict::Forged),
+    ]) {
+        let callback = callback(number, millis, verdict);
+        store.put_callbacks(&[callback]).await.unwrap();
+    }
+    let tally = |count, newest| CallbackTally {
+        count,
+        newest: at(newest),
+    };
+    let expected = [(Verdict::Noticed, tally(2, 30)), (Verdict::Forged, tally(1, 20))];
+    assert_eq!(store.callback_tallies().await.unwrap(), BTreeMap::from(expected));
 }
 
 /// What it causes happens once, however often it comes and whatever it comes with.

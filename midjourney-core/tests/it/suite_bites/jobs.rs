@@ -11,9 +11,10 @@ use midjourney_core::{
     id::{ImageId, JobId, UploadId},
     image::{Image, Upload},
     job::{
-        AccountName, Billing, CallbackQuery, CallbackRecord, Changes, Claim, Claimed, Commit, Counts, Event,
-        IdempotencyKey, ImageQuery, Insertion, Job, JobQuery, JobStore, LONGEST_WAIT, Lease, LeaseEnd, Live,
-        NewJobs, Owner, Position, Purse, RequestDigest, Share, StoreError, UpstreamId,
+        AccountName, Billing, CallbackQuery, CallbackRecord, CallbackTally, Changes, Claim, Claimed, Commit,
+        Counts, Event, IdempotencyKey, ImageQuery, Insertion, Job, JobQuery, JobStore, LONGEST_WAIT, Lease,
+        LeaseEnd, Live, NewJobs, Owner, Position, Purse, RequestDigest, Share, StoreError, UpstreamId,
+        Verdict,
     },
     memory::MemoryJobStore,
     page::Page,
@@ -33,6 +34,7 @@ enum Fault {
     ClaimsOverTheLimit,
     ClaimsTwice,
     CommitsWhatIsUnknown,
+    CountsHeededCallbacksOnly,
     CountsSlotsOfAll,
     CountsWrong,
     DropsAnEvent,
@@ -81,6 +83,7 @@ enum Fault {
     LeavesStrays,
     ListsBackwards,
     ListsByOffset,
+    ListsCallbacksOfAnyTask,
     ListsNothing,
     LoadsAnybody,
     LosesUpdated,
@@ -545,7 +548,11 @@ impl JobStore for Broken {
     }
 
     async fn callbacks(&self, query: &CallbackQuery) -> Result<Page<CallbackRecord>, StoreError> {
-        let mut page = self.inner.callbacks(query).await?;
+        let mut query = query.clone();
+        if self.has(Fault::ListsCallbacksOfAnyTask) {
+            query.task = None;
+        }
+        let mut page = self.inner.callbacks(&query).await?;
         if self.has(Fault::ForgetsCallbacks) && self.seen().flooded {
             page.items.retain(CallbackRecord::is_refused);
         }
@@ -556,6 +563,14 @@ impl JobStore for Broken {
             page.items.extend(lost);
         }
         Ok(page)
+    }
+
+    async fn callback_tallies(&self) -> Result<BTreeMap<Verdict, CallbackTally>, StoreError> {
+        let mut tallies = self.inner.callback_tallies().await?;
+        if self.has(Fault::CountsHeededCallbacksOnly) {
+            tallies.retain(|verdict, _| !verdict.is_refusal());
+        }
+        Ok(tallies)
     }
 
     async fn job_of_task(
@@ -695,6 +710,8 @@ super::bites! {
         refused_callbacks_are_forgotten_and_others_known,
         callbacks_are_kept_by_the_number_of_their_kind
     ],
+    callbacks_counted_in_part: CountsHeededCallbacksOnly => [callbacks_are_counted_by_verdict],
+    callbacks_of_any_task: ListsCallbacksOfAnyTask => [callbacks_are_found_by_their_task],
     tasks_found_anywhere: FindsTasksAnywhere => [a_task_is_found_while_its_job_is_under_way],
     strays_handed_to_all: SharesStrays => [claim_hands_what_lies_too_far_ahead_to_one_worker],
     slots_ignored: IgnoresSlots => [commit_takes_no_more_slots_than_there_are],
