@@ -5,8 +5,10 @@
 
 mod client;
 mod guard;
+mod obstacle;
 mod retry_after;
 
 pub use client::{Answer, Download, Outbound, OutboundError, OutboundOptions, OutboundRequest};
 pub use guard::{BlockedAddress, RefusedUrl, is_public};
+pub use obstacle::Obstacle;
 pub(crate) use retry_after::retry_after;

@@ -10,7 +10,7 @@ use reqwest::{
 use tokio::time::{Instant, timeout_at};
 use url::{Host, Url};
 
-use super::guard::{self, PublicResolver, RefusedUrl, Route};
+use super::guard::{self, Reach, RefusedUrl, Resolver, Route};
 use crate::{error::BoxError, image::ByteStream, key::Secret};
 
 /// How many redirects a download follows.
@@ -215,6 +215,7 @@ pub struct Outbound {
     open: Lines,
     guarded: Lines,
     trusted: Option<Url>,
+    reach: Reach,
     options: OutboundOptions,
 }
 
@@ -259,8 +260,23 @@ impl Outbound {
             open: Lines::build(&options, false)?,
             guarded: Lines::build(&options, true)?,
             trusted: None,
+            reach: if options.allow_private {
+                Reach::All
+            } else {
+                Reach::Web
+            },
             options,
         })
+    }
+
+    /// The same client, which calls any port of public addresses. For addresses that the operator configured and others
+    /// are to call.
+    pub fn on_any_port(&self) -> Self {
+        let mut wider = self.clone();
+        if wider.reach == Reach::Web {
+            wider.reach = Reach::Public;
+        }
+        wider
     }
 
     /// The same client, which calls also the origin (scheme, host and port) of `base`, wherever it is. For addresses
@@ -277,12 +293,12 @@ impl Outbound {
     ///
     /// **Errors:** why not.
     pub fn allows(&self, url: &Url) -> Result<(), RefusedUrl> {
-        guard::check(url, self.trusted.as_ref(), self.options.allow_private).map(drop)
+        guard::check(url, self.trusted.as_ref(), self.reach).map(drop)
     }
 
     fn route(&self, url: &Url, may_trust: bool) -> Result<&Lines, OutboundError> {
         let trusted = self.trusted.as_ref().filter(|_| may_trust);
-        match guard::check(url, trusted, self.options.allow_private) {
+        match guard::check(url, trusted, self.reach) {
             Ok(Route::Open) => Ok(&self.open),
             Ok(Route::Guarded) => Ok(&self.guarded),
             Err(refused) => Err(OutboundError::Refused(refused)),
@@ -457,8 +473,8 @@ fn build(options: &OutboundOptions, guarded: bool, keep: bool) -> Result<Client,
             (guarded || !local).then(|| url.clone())
         };
         builder = builder.proxy(reqwest::Proxy::custom(custom));
-    } else if guarded {
-        builder = builder.dns_resolver(PublicResolver);
+    } else {
+        builder = builder.dns_resolver(Resolver { public_only: guarded });
     }
     builder.build().map_err(setup)
 }

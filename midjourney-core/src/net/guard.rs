@@ -2,6 +2,7 @@
 
 use std::{
     error::Error as StdError,
+    io,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
 };
 
@@ -113,8 +114,19 @@ pub(super) enum Route {
     Guarded,
 }
 
+/// How far a client goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Reach {
+    /// To the usual ports of public addresses.
+    Web,
+    /// To all ports of public addresses.
+    Public,
+    /// Everywhere.
+    All,
+}
+
 /// Decides about `url`, which may be at the trusted origin where `trusted` is given.
-pub(super) fn check(url: &Url, trusted: Option<&Url>, allow_private: bool) -> Result<Route, RefusedUrl> {
+pub(super) fn check(url: &Url, trusted: Option<&Url>, reach: Reach) -> Result<Route, RefusedUrl> {
     if !matches!(url.scheme(), "http" | "https") {
         return Err(RefusedUrl::Scheme);
     }
@@ -122,7 +134,7 @@ pub(super) fn check(url: &Url, trusted: Option<&Url>, allow_private: bool) -> Re
         return Err(RefusedUrl::Credentials);
     }
     let host = url.host().ok_or(RefusedUrl::NoHost)?;
-    if allow_private || trusted.is_some_and(|trusted| trusted.origin() == url.origin()) {
+    if reach == Reach::All || trusted.is_some_and(|trusted| trusted.origin() == url.origin()) {
         return Ok(Route::Open);
     }
     // The parsed host, never the text: `127.1`, `0x7f000001` and full-width digits have become addresses here.
@@ -134,7 +146,7 @@ pub(super) fn check(url: &Url, trusted: Option<&Url>, allow_private: bool) -> Re
     if let Some(address) = address.filter(|address| !is_public(*address)) {
         return Err(BlockedAddress { address }.into());
     }
-    if !matches!(url.port_or_known_default(), Some(80 | 443)) {
+    if reach == Reach::Web && !matches!(url.port_or_known_default(), Some(80 | 443)) {
         return Err(RefusedUrl::Port);
     }
     Ok(Route::Guarded)
@@ -149,16 +161,31 @@ fn public_only(found: impl Iterator<Item = SocketAddr>) -> Result<Vec<SocketAddr
     }
 }
 
-/// Resolves names to public addresses only. The HTTP client dials what this gives and asks nobody else.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct PublicResolver;
+/// A name leads nowhere.
+#[derive(Debug, thiserror::Error)]
+#[error("the name has no address")]
+pub(super) struct Unresolved(#[source] io::Error);
 
-impl Resolve for PublicResolver {
+/// Resolves names. The HTTP client dials what this gives and asks nobody else.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Resolver {
+    /// To public addresses only.
+    pub(super) public_only: bool,
+}
+
+impl Resolve for Resolver {
     fn resolve(&self, name: Name) -> Resolving {
+        let guarded = self.public_only;
         Box::pin(async move {
-            let found = tokio::net::lookup_host((name.as_str(), 0)).await?;
-            let public: Addrs = Box::new(public_only(found)?.into_iter());
-            Ok(public)
+            let found = tokio::net::lookup_host((name.as_str(), 0)).await;
+            let found = found.map_err(Unresolved)?;
+            let addresses = if guarded {
+                public_only(found)?
+            } else {
+                found.collect()
+            };
+            let addresses: Addrs = Box::new(addresses.into_iter());
+            Ok(addresses)
         })
     }
 }
@@ -254,7 +281,7 @@ mod tests {
         assert!(spellings.len() >= 48);
         for text in spellings {
             let url = Url::parse(text).unwrap_or_else(|error| panic!("{text}: {error}"));
-            let answer = check(&url, None, false);
+            let answer = check(&url, None, Reach::Web);
             assert!(
                 matches!(answer, Err(RefusedUrl::Blocked(_))),
                 "{text} as {url}: {answer:?}"
@@ -264,11 +291,17 @@ mod tests {
 
     #[test]
     fn what_else_is_refused() {
-        let of = |text: &str| check(&Url::parse(text).unwrap(), None, false);
+        let of = |text: &str| check(&Url::parse(text).unwrap(), None, Reach::Web);
         assert_eq!(of("https://cdn.example/a.png"), Ok(Route::Guarded));
         assert_eq!(of("http://8.8.8.8/"), Ok(Route::Guarded));
         for port in [22, 25, 6379, 8080, 0] {
-            assert_eq!(of(&format!("http://cdn.example:{port}/")), Err(RefusedUrl::Port));
+            let url = format!("http://cdn.example:{port}/");
+            assert_eq!(of(&url), Err(RefusedUrl::Port));
+            let url = Url::parse(&url).unwrap();
+            assert_eq!(check(&url, None, Reach::Public), Ok(Route::Guarded));
+            let inside = Url::parse(&format!("http://10.0.0.1:{port}/")).unwrap();
+            let refused = check(&inside, None, Reach::Public);
+            assert!(matches!(refused, Err(RefusedUrl::Blocked(_))), "{refused:?}");
         }
         assert_eq!(of("https://u@cdn.example/"), Err(RefusedUrl::Credentials));
         assert_eq!(of("https://:p@cdn.example/"), Err(RefusedUrl::Credentials));
@@ -287,7 +320,7 @@ mod tests {
     #[test]
     fn exactly_one_origin_is_trusted() {
         let base = Url::parse("http://127.0.0.1:8080/mj").unwrap();
-        let of = |text: &str| check(&Url::parse(text).unwrap(), Some(&base), false);
+        let of = |text: &str| check(&Url::parse(text).unwrap(), Some(&base), Reach::Web);
         assert_eq!(of("http://127.0.0.1:8080/other"), Ok(Route::Open));
         for text in [
             "http://127.0.0.1:8081/",
@@ -299,7 +332,7 @@ mod tests {
         }
         assert_eq!(of("http://user@127.0.0.1:8080/"), Err(RefusedUrl::Credentials));
         let open = Url::parse("http://10.0.0.1:9000/").unwrap();
-        assert_eq!(check(&open, None, true), Ok(Route::Open));
+        assert_eq!(check(&open, None, Reach::All), Ok(Route::Open));
     }
 
     #[test]
