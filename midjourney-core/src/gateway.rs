@@ -21,6 +21,7 @@ mod follow_ups;
 mod hub;
 mod intake;
 mod pictures;
+mod probes;
 #[cfg(feature = "simulator")]
 mod simulated;
 mod uploads;
@@ -33,6 +34,7 @@ pub use accounts::{AccountView, BudgetView, SpendingView};
 pub use act::{Act, Start};
 pub use intake::{Accepted, Imagine, PromptCheck, PromptRules};
 pub use pictures::Picture;
+pub use probes::{CallbackStatusView, ProbeView};
 pub use watch::Watch;
 pub use webhooks::{MOST_SUBSCRIPTIONS, Subscribe};
 

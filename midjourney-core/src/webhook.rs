@@ -4,14 +4,20 @@
 //! proof: `<public_url>/<job id>.<hex HMAC-SHA256>`. Whoever knows the address of one job can speak about that job
 //! only, and what it says is a hint: the task is fetched again before anything is believed.
 
+mod diagnosis;
 mod incoming;
+mod probe;
 
 use std::fmt;
 
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::Sha256;
 
-pub use self::incoming::{Authenticity, Headers, Incoming};
+pub use self::{
+    diagnosis::{Diagnosis, ProbeCause},
+    incoming::{Authenticity, Headers, Incoming},
+    probe::{PROBE_HEADER, PROBE_SEGMENT, Probe, ProbeAnswer},
+};
 use crate::{
     hex::{hex, unhex},
     id::JobId,
@@ -49,6 +55,11 @@ impl CallbackRegistration {
             older: Vec::new(),
             verification: None,
         }
+    }
+
+    /// The address that all others are below.
+    pub fn public_url(&self) -> &str {
+        &self.public_url
     }
 
     /// The same, answering to whoever asks with `token` whether the address is ours.
@@ -109,11 +120,15 @@ impl CallbackRegistration {
     }
 }
 
-/// `None` never happens: HMAC takes keys of every length.
 fn mac(secret: &Secret, job: JobId) -> Option<Hmac<Sha256>> {
+    keyed(secret, PURPOSE, &job.to_string())
+}
+
+/// What proves `text` to be ours, for this purpose alone. `None` never happens: HMAC takes keys of every length.
+fn keyed(secret: &Secret, purpose: &[u8], text: &str) -> Option<Hmac<Sha256>> {
     let mut mac = Hmac::<Sha256>::new_from_slice(secret.expose().as_bytes()).ok()?;
-    mac.update(PURPOSE);
-    mac.update(job.to_string().as_bytes());
+    mac.update(purpose);
+    mac.update(text.as_bytes());
     Some(mac)
 }
 

@@ -6,6 +6,7 @@
 mod accounts;
 mod actions;
 mod args;
+mod callbacks;
 mod context;
 mod doctor;
 mod draw;

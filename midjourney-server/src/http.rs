@@ -74,7 +74,8 @@ pub struct HttpOptions {
     pub clock: Arc<dyn Clock>,
     /// Ends waits and event streams.
     pub stopping: Stopping,
-    /// What calls the addresses that clients want changes posted to. Default: none, and such requests are refused.
+    /// What calls the addresses that clients want changes posted to, and our own public one. Default: none, and such
+    /// requests are refused.
     pub outbound: Option<Outbound>,
     /// The address for links in what is posted, where the gateway has no public one. Default: none, which leaves them
     /// without a host until somebody asks.
@@ -132,7 +133,7 @@ impl HttpOptions {
         self
     }
 
-    /// The same, posting changes to addresses that clients name through this client.
+    /// The same, posting changes to addresses that clients name, and probes to our own, through this client.
     pub fn with_outbound(mut self, outbound: Outbound) -> Self {
         self.outbound = Some(outbound);
         self
@@ -165,6 +166,7 @@ struct App {
     hosts: Hosts,
     callback_host: Option<String>,
     links: Links,
+    outbound: Option<Outbound>,
     notifier: mj::Notifier,
     // What never changes is serialised once.
     config: Bytes,
@@ -201,7 +203,8 @@ pub async fn router(gateway: Gateway, options: HttpOptions) -> Router {
         hosts,
         callback_host,
         links,
-        notifier: mj::Notifier::new(outbound),
+        notifier: mj::Notifier::new(outbound.clone()),
+        outbound,
     });
     mj::resume(&app).await;
     let around = Arc::clone(&app);
@@ -248,7 +251,10 @@ fn api() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(jobs::resolve))
         .routes(routes!(events::events))
         .routes(routes!(callbacks::receive, callbacks::verify))
+        .routes(routes!(callbacks::receive_probe))
         .routes(routes!(callbacks::receive_for_job))
+        .routes(routes!(callbacks::status))
+        .routes(routes!(callbacks::test))
         .routes(routes!(callbacks::list))
         .routes(routes!(webhooks::subscribe, webhooks::subscriptions))
         .routes(routes!(

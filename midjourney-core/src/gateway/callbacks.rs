@@ -48,18 +48,28 @@ impl Gateway {
     /// **Errors:** [`ErrorKind::Unavailable`] where the store cannot be written to: nothing has happened, and the sender
     /// may try again. **Cancel safety:** it is taken in or it is not.
     pub async fn receive(&self, incoming: Incoming) -> Result<CallbackRecord, Error> {
-        let now = self.parts.clock.now();
-        let bytes = u64::try_from(incoming.body.len()).unwrap_or(u64::MAX);
-        let id = CallbackId::new(now, &*self.parts.entropy);
-        let record = CallbackRecord::new(id, now, bytes, incoming.from, Verdict::Unknown);
+        let record = self.unjudged(&incoming);
         let record = match &incoming.segment {
             Some(segment) => self.receive_for_job(record, segment, &incoming).await?,
             None => self.receive_signed(record, &incoming).await?,
         };
         if record.is_refused() {
-            self.refusals.note(&self.parts, record.clone());
+            self.refused(&record);
         }
         Ok(record)
+    }
+
+    /// The record of what has just come in, of which nothing else is known yet.
+    pub(super) fn unjudged(&self, incoming: &Incoming) -> CallbackRecord {
+        let now = self.parts.clock.now();
+        let bytes = u64::try_from(incoming.body.len()).unwrap_or(u64::MAX);
+        let id = CallbackId::new(now, &*self.parts.entropy);
+        CallbackRecord::new(id, now, bytes, incoming.from, Verdict::Unknown)
+    }
+
+    /// Tells of one that was refused.
+    pub(super) fn refused(&self, record: &CallbackRecord) {
+        self.refusals.note(&self.parts, record.clone());
     }
 
     /// Whether an upstream that shows this token may be told that the address of callbacks is ours.

@@ -68,6 +68,10 @@ pub(super) enum Command {
 
 #[derive(Debug, Subcommand)]
 pub(super) enum WebhooksCommand {
+    /// Tell whether upstreams can call back here, and what came in so far
+    Status,
+    /// Send a probe through the whole public path, as an upstream would call
+    Test,
     /// List the callbacks that came in, newest first
     Events {
         /// Only those about this job

@@ -4,6 +4,8 @@ use midjourney_core::{
     config::{Environment, LogFormat},
     engine::Engine,
     gateway::Gateway,
+    key::Secret,
+    net::{Outbound, OutboundOptions},
 };
 use midjourney_storage::{Assembled, Search, Settings, SettingsError, assemble};
 use tracing_subscriber::EnvFilter;
@@ -48,6 +50,17 @@ impl Context {
         assemble(&self.settings.config, &self.settings.data_dir)
             .await
             .map_err(|error| Failure::failed("the gateway cannot start", error))
+    }
+
+    /// What calls the addresses that clients name, and our own public one.
+    pub(super) fn outbound(&self) -> Result<Outbound, Failure> {
+        let config = &self.settings.config.outbound;
+        let proxy = config.proxy.as_ref();
+        let options = OutboundOptions::default()
+            .with_allow_private(config.allow_private)
+            .with_proxy(proxy.map(|proxy| Secret::new(proxy.expose().as_str())));
+        Outbound::new(options)
+            .map_err(|error| Failure::failed("the client for outgoing calls cannot be made", error))
     }
 
     /// A gateway with its engine running in this process.

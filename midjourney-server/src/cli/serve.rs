@@ -1,12 +1,8 @@
 //! `serve`: the HTTP API with the engine behind it.
 
-use std::{net::SocketAddr, process::ExitCode, time::Duration};
+use std::{convert::Infallible, net::SocketAddr, process::ExitCode, time::Duration};
 
-use midjourney_core::{
-    config::Config,
-    key::Secret,
-    net::{Outbound, OutboundOptions},
-};
+use midjourney_core::{config::Config, gateway::Gateway, net::Outbound};
 use tracing::info;
 
 use super::{
@@ -30,12 +26,13 @@ pub(super) async fn run(context: &Context, args: ServeArgs) -> Result<ExitCode, 
     let address = listener
         .local_addr()
         .map_err(|error| cannot_listen(&config, error))?;
+    let outbound = context.outbound()?;
     let stopping = Stopping::new();
     let options = HttpOptions::new(stopping.clone())
         .with_hosts(hosts(&config))
         .with_callback_host(callback_host(&config))
         .with_config(serde_json::json!({ "entries": config.entries() }))
-        .with_outbound(outbound(&config)?)
+        .with_outbound(outbound.clone())
         .with_address(format!("http://{address}"));
     let router = http::router(assembled.gateway.clone(), options).await;
     let engine = assembled.gateway.start_engine(assembled.engine);
@@ -52,21 +49,20 @@ pub(super) async fn run(context: &Context, args: ServeArgs) -> Result<ExitCode, 
 
     tokio::spawn(stop_on_signal(stopping.clone()));
     let limits = ServeOptions::default().with_grace(SHUTDOWN);
-    let served = http::serve(router, vec![listener], limits, stopping).await;
+    let served = tokio::select! {
+        served = http::serve(router, vec![listener], limits, stopping) => served,
+        never = watch(&assembled.gateway, &outbound) => match never {},
+    };
     let rested = engine.shutdown(SHUTDOWN).await;
     info!(rested, "stopped");
     served.map_err(|error| Failure::failed("serving failed", error))?;
     Ok(ExitCode::SUCCESS)
 }
 
-/// Calls the addresses that clients name.
-fn outbound(config: &Config) -> Result<Outbound, Failure> {
-    let proxy = config.outbound.proxy.as_ref();
-    let options = OutboundOptions::default()
-        .with_allow_private(config.outbound.allow_private)
-        .with_proxy(proxy.map(|proxy| Secret::new(proxy.expose().as_str())));
-    Outbound::new(options)
-        .map_err(|error| Failure::failed("the client for outgoing calls cannot be made", error))
+/// Looks after our own callback address for as long as requests are served.
+async fn watch(gateway: &Gateway, outbound: &Outbound) -> Infallible {
+    gateway.watch_callbacks(outbound).await;
+    std::future::pending().await
 }
 
 /// Whoever can reach the port can spend money.

@@ -1,10 +1,10 @@
-//! `webhooks`: what upstreams posted to us, and who we tell what happens.
+//! `webhooks`: who we tell what happens, and what became of it; what comes in is next door.
 
 use std::{process::ExitCode, time::Duration};
 
 use midjourney_core::{
     delivery::{DeliveryQuery, DeliveryState, EventFilter, Subscription, SubscriptionChange},
-    gateway::{CallbackView, DeliveryView, Gateway, Subscribe, SubscriptionView},
+    gateway::{DeliveryView, Gateway, Subscribe, SubscriptionView},
     id::{DeliveryId, SubscriptionId},
     job::{CallbackQuery, EventKind},
     key::Secret,
@@ -12,6 +12,7 @@ use midjourney_core::{
 
 use super::{
     args::WebhooksCommand,
+    callbacks,
     context::Context,
     output::{Failure, note, say, say_json},
 };
@@ -24,6 +25,8 @@ const LOOK: Duration = Duration::from_millis(50);
 
 pub(super) async fn run(context: &Context, command: WebhooksCommand) -> Result<ExitCode, Failure> {
     match command {
+        WebhooksCommand::Status => return callbacks::status(context).await,
+        WebhooksCommand::Test => return callbacks::test(context).await,
         WebhooksCommand::Events {
             job,
             verdict,
@@ -33,7 +36,7 @@ pub(super) async fn run(context: &Context, command: WebhooksCommand) -> Result<E
             let mut query = CallbackQuery::default();
             (query.job, query.verdict, query.after) = (job, verdict, after);
             query.limit = usize::from(limit);
-            events(context, &query).await?;
+            return callbacks::events(context, query).await;
         }
         WebhooksCommand::Subscribe { url, events } => {
             let wish = Subscribe::new(url).to(filter(&events)?);
@@ -81,21 +84,6 @@ pub(super) async fn run(context: &Context, command: WebhooksCommand) -> Result<E
         }
     }
     Ok(ExitCode::SUCCESS)
-}
-
-async fn events(context: &Context, query: &CallbackQuery) -> Result<(), Failure> {
-    let page = context.gateway().await?.callbacks(query).await?;
-    let views: Vec<_> = page.items.iter().map(CallbackView::of).collect();
-    if context.json {
-        return say_json(&serde_json::json!({ "callbacks": views, "next": page.next }));
-    }
-    for view in &views {
-        say(line(view));
-    }
-    if let Some(next) = page.next {
-        note(format_args!("more: midjourney webhooks events --after {next}"));
-    }
-    Ok(())
 }
 
 async fn deliveries(context: &Context, query: &DeliveryQuery) -> Result<(), Failure> {
@@ -187,11 +175,6 @@ fn show(context: &Context, view: &DeliveryView) -> Result<(), Failure> {
     }
     say(delivery_line(view));
     Ok(())
-}
-
-fn line(view: &CallbackView) -> String {
-    let about = view.job.map_or_else(|| "-".to_owned(), |job| job.to_string());
-    format!("{} {:<9} {about} {}", view.received_at, view.verdict, view.detail)
 }
 
 fn subscription_line(view: &SubscriptionView) -> String {

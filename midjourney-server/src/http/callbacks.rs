@@ -9,11 +9,11 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use midjourney_core::{
-    gateway::CallbackView,
+    gateway::{CallbackStatusView, CallbackView, ProbeView},
     id::{CallbackId, JobId},
-    job::{CallbackQuery, Verdict},
+    job::{CallbackQuery, CallbackRecord, Verdict},
     page::Cursor,
-    webhook::{Headers, Incoming},
+    webhook::{Headers, Incoming, ProbeAnswer},
 };
 use serde::{Deserialize, Serialize};
 
@@ -143,6 +143,25 @@ pub(super) async fn receive_for_job(
     take_in(app, incoming(request).await?.to(capability)).await
 }
 
+/// A probe of our own.
+///
+/// Sent by a gateway to its own public address, to see whether callbacks would come through. The answer proves that the
+/// right gateway gave it, and says what became of the probe on its way.
+#[utoipa::path(post, path = "/webhook/midjourney/probe", tag = "callbacks",
+    request_body(content = serde_json::Value, description = "As gateways send it."),
+    responses(
+        (status = 200, description = "It is a probe of ours.", body = ProbeAnswer),
+        (status = 401, description = "It is none."),
+    ))]
+pub(super) async fn receive_probe(
+    State(app): State<Arc<App>>,
+    request: Request,
+) -> Result<Json<ProbeAnswer>, Problem> {
+    let incoming = incoming(request).await?;
+    let (record, answer) = detach(async move { app.gateway.answer_probe(incoming).await }).await?;
+    answer.map(Json).ok_or_else(|| refusal(record))
+}
+
 /// Whether this address is ours.
 ///
 /// Answers with the challenge where the token is that of `webhook.verification_token`; also in the spelling
@@ -191,21 +210,55 @@ pub(super) async fn list(
     }))
 }
 
+/// How the callback address is doing.
+///
+/// Whether there is one, whether the last probe of it came through, and what came in so far.
+#[utoipa::path(get, path = "/webhooks/status", tag = "callbacks",
+    responses((status = 200, description = "The state of the address.", body = CallbackStatusView)))]
+pub(super) async fn status(State(app): State<Arc<App>>) -> Result<Json<CallbackStatusView>, Problem> {
+    Ok(Json(app.gateway.callback_status().await?))
+}
+
+/// Probe the callback address now.
+///
+/// Posts a signed probe to `webhook.public_url` as an upstream would, through everything that stands in front, and tells
+/// whether it came through; where not, the likely cause and what to do.
+#[utoipa::path(post, path = "/webhooks/test", tag = "callbacks",
+    responses(
+        (status = 200, description = "What the probe found; look at `reached`.", body = ProbeView),
+        (status = 409, description = "There is no callback address to probe."),
+    ))]
+pub(super) async fn test(State(app): State<Arc<App>>) -> Result<Json<ProbeView>, Problem> {
+    let Some(outbound) = app.outbound.clone() else {
+        return Err(Problem::new(
+            &problem::CONFLICT,
+            "this server makes no outgoing calls",
+        ));
+    };
+    let probe = detach(async move { app.gateway.probe_callbacks(&outbound).await }).await?;
+    Ok(Json(probe))
+}
+
 async fn take_in(app: Arc<App>, incoming: Incoming) -> Result<Response, Problem> {
     let record = detach(async move { app.gateway.receive(incoming).await }).await?;
+    if record.is_refused() {
+        return Err(refusal(record));
+    }
+    let receipt = Receipt {
+        id: record.id,
+        verdict: record.verdict.name(),
+    };
+    Ok((StatusCode::OK, Json(receipt)).into_response())
+}
+
+/// What the sender of a refused callback is told.
+fn refusal(record: CallbackRecord) -> Problem {
     let class = match record.verdict {
         Verdict::Unknown => &problem::NOT_FOUND,
         Verdict::Malformed => &problem::MALFORMED,
-        verdict if verdict.is_refusal() => &problem::NOT_PROVED,
-        verdict => {
-            let receipt = Receipt {
-                id: record.id,
-                verdict: verdict.name(),
-            };
-            return Ok((StatusCode::OK, Json(receipt)).into_response());
-        }
+        _ => &problem::NOT_PROVED,
     };
-    Err(Problem::new(class, record.detail))
+    Problem::new(class, record.detail)
 }
 
 /// The request, byte by byte: signatures are over what was sent, not over what it means.

@@ -8,15 +8,16 @@ use midjourney_core::{
         MidjourneyClient,
         simulator::{Simulator, SimulatorOptions},
     },
-    clock::{OsEntropy, SystemClock},
-    delivery::Webhooks,
+    clock::{Clock, OsEntropy, SystemClock},
+    delivery::{SigningKey, Webhooks},
     engine::{Engine, EngineConfig, Parts},
     gateway::{Gateway, PromptRules},
     image::ImageStore,
     job::{AccountName, Backoff, JobStore, Policy},
     key::Secret,
     link::PublicLinks,
-    memory::{MemoryImageStore, MemoryJobStore},
+    memory::{MemoryDeliveryStore, MemoryImageStore, MemoryJobStore},
+    net::{Outbound, OutboundOptions},
     webhook::CallbackRegistration,
 };
 use midjourney_server::http::{self, Hosts, HttpOptions, ServeOptions, Stopping};
@@ -42,11 +43,17 @@ pub(crate) struct Setup {
     pub(crate) links_here: bool,
     /// Whether upstreams are told to call this very server.
     pub(crate) callbacks_here: bool,
+    /// Where upstreams are told to call, where that is not this very server.
+    pub(crate) callback: Option<CallbackRegistration>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) listen: SocketAddr,
     /// How often a task is looked at.
     pub(crate) poll: Backoff,
 }
 
 impl Setup {
+    /// What proves the addresses of callbacks.
+    pub(crate) const CALLBACK_SECRET: &str = "a secret of this test";
     /// What proves to whoever asks that the address of callbacks is ours.
     pub(crate) const VERIFICATION_TOKEN: &str = "a-token-of-this-test";
 
@@ -63,10 +70,22 @@ impl Setup {
             serve: ServeOptions::default(),
             engine: true,
             links: None,
-            webhooks: None,
+            webhooks: Some(Self::webhooks(OutboundOptions::default())),
             links_here: false,
             callbacks_here: false,
+            callback: None,
+            clock: Arc::new(SystemClock),
+            listen: ([127, 0, 0, 1], 0).into(),
             poll: Backoff::new(Duration::from_millis(5), Duration::from_millis(20)),
+        }
+    }
+
+    /// Webhooks that go out by these rules.
+    pub(crate) fn webhooks(options: OutboundOptions) -> Webhooks {
+        Webhooks {
+            store: Arc::new(MemoryDeliveryStore::new()),
+            transport: Arc::new(Outbound::new(options).unwrap()),
+            key: SigningKey::new(Secret::new("the root of this test")),
         }
     }
 
@@ -87,22 +106,23 @@ impl Setup {
         let mut policy = Policy::default();
         policy.poll = self.poll;
         policy.retry = Backoff::new(Duration::from_millis(5), Duration::from_millis(20));
-        let listener = http::listen(([127, 0, 0, 1], 0).into()).unwrap();
+        let listener = http::listen(self.listen).unwrap();
         let address = listener.local_addr().unwrap();
         let here = || PublicLinks::new(format!("http://{address}"), Secret::new("of this test"));
         let callbacks = || {
             let place = format!("http://{address}/webhook/midjourney");
-            CallbackRegistration::new(place, Secret::new("a secret of this test"))
+            CallbackRegistration::new(place, Secret::new(Self::CALLBACK_SECRET))
                 .with_verification_token(Secret::new(Self::VERIFICATION_TOKEN))
         };
+        let jobs = Arc::clone(&self.jobs);
         let parts = Parts {
             jobs: self.jobs,
             images: self.images,
             accounts: Accounts::single(AccountName::new("main"), self.client),
-            clock: Arc::new(SystemClock),
+            clock: self.clock,
             entropy: Arc::new(OsEntropy),
             policy,
-            callback: self.callbacks_here.then(callbacks),
+            callback: self.callbacks_here.then(callbacks).or(self.callback),
             links: self.links_here.then(here).or(self.links),
             webhooks: self.webhooks,
         };
@@ -114,6 +134,7 @@ impl Setup {
         Server {
             address,
             gateway,
+            jobs,
             stopping,
             task,
             client: client(),
@@ -137,6 +158,7 @@ fn client() -> reqwest::Client {
 pub(crate) struct Server {
     pub(crate) address: SocketAddr,
     pub(crate) gateway: Gateway,
+    pub(crate) jobs: Arc<dyn JobStore>,
     pub(crate) stopping: Stopping,
     pub(crate) task: JoinHandle<std::io::Result<()>>,
     client: reqwest::Client,

@@ -18,12 +18,11 @@ use axum::{
 };
 use midjourney_core::{
     clock::{Clock as _, Entropy as _, SystemClock},
-    delivery::{SigningKey, Subscription, Webhooks},
+    delivery::{SigningKey, Subscription},
     id::{DeliveryId, SubscriptionId},
     job::{Owner, Position},
     key::Secret,
-    memory::MemoryDeliveryStore,
-    net::{Outbound, OutboundOptions},
+    net::OutboundOptions,
     testing::{SeededEntropy, wait_until},
 };
 use serde_json::{Value, json};
@@ -107,11 +106,7 @@ async fn server() -> Server {
 
 async fn server_with(options: OutboundOptions) -> Server {
     let mut setup = Setup::new();
-    setup.webhooks = Some(Webhooks {
-        store: Arc::new(MemoryDeliveryStore::new()),
-        transport: Arc::new(Outbound::new(options).unwrap()),
-        key: SigningKey::new(Secret::new("the root of this test")),
-    });
+    setup.webhooks = Some(Setup::webhooks(options));
     setup.links_here = true;
     setup.start().await
 }

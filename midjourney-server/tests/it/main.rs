@@ -27,6 +27,7 @@ mod http_edge;
 mod http_flow;
 mod http_images;
 mod http_openapi;
+mod http_probe;
 mod http_support;
 mod http_webhooks;
 mod imitation;
