@@ -19,6 +19,7 @@ pub use self::{
     probe::{PROBE_HEADER, PROBE_SEGMENT, Probe, ProbeAnswer},
 };
 use crate::{
+    clock::Timestamp,
     hex::{hex, unhex},
     id::JobId,
     key::Secret,
@@ -32,8 +33,16 @@ const PURPOSE: &[u8] = b"callback:v1:";
 pub struct CallbackRegistration {
     public_url: String,
     secret: Secret,
-    older: Vec<Secret>,
+    older: Vec<Older>,
     verification: Option<Secret>,
+}
+
+/// A secret that was in use before.
+#[derive(Clone)]
+struct Older {
+    secret: Secret,
+    /// The last moment at which it is good.
+    until: Timestamp,
 }
 
 impl fmt::Debug for CallbackRegistration {
@@ -82,9 +91,10 @@ impl CallbackRegistration {
         }
     }
 
-    /// The same, also taking addresses made with an `older` secret, for tasks that still run after a rotation.
-    pub fn also_accepting(mut self, older: Secret) -> Self {
-        self.older.push(older);
+    /// The same, also taking addresses made with an `older` secret up to the moment `until`, for tasks that still run
+    /// after a rotation.
+    pub fn also_accepting(mut self, older: Secret, until: Timestamp) -> Self {
+        self.older.push(Older { secret: older, until });
         self
     }
 
@@ -100,23 +110,28 @@ impl CallbackRegistration {
         Secret::new(format!("{}/{segment}", self.public_url))
     }
 
-    /// Whether `capability`, the part after the dot, proves an address of `job`. Takes the same time wherever the
-    /// two differ.
-    pub fn verify(&self, job: JobId, capability: &str) -> bool {
-        let Some(claimed) = unhex(capability) else {
-            return false;
-        };
-        std::iter::once(&self.secret)
-            .chain(&self.older)
+    /// Whether `capability`, the part after the dot, proves an address of `job` at `now`. Takes the same time wherever the
+    /// two differ, and also where it has not the form of a proof.
+    pub fn verify(&self, job: JobId, capability: &str, now: Timestamp) -> bool {
+        let claimed = unhex(capability);
+        let compared = claimed.unwrap_or_default();
+        let older = self.older.iter().filter(|older| now <= older.until);
+        let secrets = std::iter::once(&self.secret).chain(older.map(|older| &older.secret));
+        // All are compared, whichever is right.
+        let right = secrets
             .filter_map(|secret| mac(secret, job))
-            .any(|mac| mac.verify_slice(&claimed).is_ok())
+            .fold(false, |any, mac| mac.verify_slice(&compared).is_ok() | any);
+        right & claimed.is_some()
     }
 
-    /// The job whose address ends in `segment`; `None` unless the proof holds.
-    pub fn job_of(&self, segment: &str) -> Option<JobId> {
-        let (job, capability) = segment.split_once('.')?;
-        let job = job.parse().ok()?;
-        self.verify(job, capability).then_some(job)
+    /// The job whose address ends in `segment` at `now`; `None` unless the proof holds. Whoever guesses learns nothing
+    /// from the time that it takes: also what names no job at all is compared.
+    pub fn job_of(&self, segment: &str, now: Timestamp) -> Option<JobId> {
+        let (job, capability) = segment.split_once('.').unwrap_or_default();
+        let job = job.parse().ok();
+        let compared = job.unwrap_or(JobId::from_bytes([0; 16]));
+        let proved = self.verify(compared, capability, now);
+        job.filter(|_| proved)
     }
 }
 
@@ -134,8 +149,12 @@ fn keyed(secret: &Secret, purpose: &[u8], text: &str) -> Option<Hmac<Sha256>> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
-    use crate::clock::{OsEntropy, Timestamp};
+    use crate::clock::OsEntropy;
+
+    const NOW: Timestamp = Timestamp::from_millis(1_795_000_000_000);
 
     fn registration(secret: &str) -> CallbackRegistration {
         CallbackRegistration::new("https://gw.example/callbacks/", Secret::new(secret))
@@ -151,10 +170,10 @@ mod tests {
             .expose()
             .strip_prefix("https://gw.example/callbacks/")
             .unwrap();
-        assert_eq!(registration.job_of(segment), Some(job));
+        assert_eq!(registration.job_of(segment, NOW), Some(job));
         let (_, proof) = segment.split_once('.').unwrap();
-        assert!(registration.verify(job, proof));
-        assert!(!registration.verify(other, proof));
+        assert!(registration.verify(job, proof, NOW));
+        assert!(!registration.verify(other, proof, NOW));
         let flipped = if proof.starts_with('0') { '1' } else { '0' };
         for bad in [
             String::new(),
@@ -164,22 +183,39 @@ mod tests {
             format!("{proof}00"),
             "é".repeat(32),
         ] {
-            assert!(!registration.verify(job, &bad), "{bad}");
-            assert_eq!(registration.job_of(&format!("{job}.{bad}")), None);
+            assert!(!registration.verify(job, &bad, NOW), "{bad}");
+            assert_eq!(registration.job_of(&format!("{job}.{bad}"), NOW), None);
         }
-        assert_eq!(registration.job_of(proof), None);
-        assert_eq!(registration.job_of(&format!("{other}.{proof}")), None);
+        assert_eq!(registration.job_of(proof, NOW), None);
+        assert_eq!(registration.job_of(&format!("{other}.{proof}"), NOW), None);
         assert!(!format!("{registration:?}").contains("canary"));
     }
 
     #[test]
-    fn an_older_secret_is_good_for_as_long_as_it_is_named() {
-        let job = JobId::new(Timestamp::from_millis(1), &OsEntropy);
-        let url = registration("old").url_for(job);
-        let segment = url.expose().rsplit('/').next().unwrap();
-        assert_eq!(registration("new").job_of(segment), None);
-        let both = registration("new").also_accepting(Secret::new("old"));
-        assert_eq!(both.job_of(segment), Some(job));
+    fn an_older_secret_is_good_until_its_end() {
+        let job = JobId::new(NOW, &OsEntropy);
+        let segment = |secret: &str| {
+            let url = registration(secret).url_for(job);
+            url.expose().rsplit('/').next().unwrap().to_owned()
+        };
+        let until = NOW.saturating_add(Duration::from_secs(86_400));
+        let both = registration("new").also_accepting(Secret::new("old"), until);
+        let after = until.saturating_add(Duration::from_secs(1));
+        for (secret, now, expected) in [
+            ("old", NOW, Some(job)),
+            ("old", until, Some(job)),
+            ("old", after, None),
+            ("new", NOW, Some(job)),
+            ("new", after, Some(job)),
+            ("other", NOW, None),
+        ] {
+            assert_eq!(both.job_of(&segment(secret), now), expected, "{secret} at {now}");
+        }
+        assert_eq!(registration("new").job_of(&segment("old"), NOW), None);
+        assert_eq!(
+            both.url_for(job).expose(),
+            registration("new").url_for(job).expose()
+        );
     }
 
     /// Addresses are held by upstreams for as long as a task runs: the form must not change by accident.

@@ -295,12 +295,17 @@ fn policy(config: &Config) -> Policy {
 fn callback(config: &Config) -> Option<CallbackRegistration> {
     let url = config.webhook.public_url.as_ref()?;
     let secret = config.webhook.secret.as_ref()?;
-    let registration = CallbackRegistration::new(url.as_str(), Secret::new(secret.expose_secret()));
-    let token = config.webhook.verification_token.as_ref();
-    Some(match token {
-        Some(token) => registration.with_verification_token(Secret::new(token.expose_secret())),
-        None => registration,
-    })
+    let mut registration = CallbackRegistration::new(url.as_str(), Secret::new(secret.expose_secret()));
+    if let (Some(older), Some(until)) = (
+        &config.webhook.previous_secret,
+        config.webhook.previous_secret_until,
+    ) {
+        registration = registration.also_accepting(Secret::new(older.expose_secret()), until);
+    }
+    if let Some(token) = &config.webhook.verification_token {
+        registration = registration.with_verification_token(Secret::new(token.expose_secret()));
+    }
+    Some(registration)
 }
 
 fn longest_call(config: &Config) -> Duration {

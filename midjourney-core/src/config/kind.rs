@@ -13,6 +13,7 @@ use super::sections::{Choice, ProxyUrl};
 use super::suggest;
 use super::yaml::Scalar;
 use crate::budget::Credits;
+use crate::clock::Timestamp;
 use crate::prompt::Speed;
 
 /// Reads, checks and shows values of type `T`.
@@ -128,6 +129,24 @@ impl Kind<Duration> for Seconds {
 
     fn show(&self, value: &Duration) -> Json {
         value.as_secs().into()
+    }
+}
+
+/// A moment.
+pub(super) struct Moment;
+
+impl Kind<Timestamp> for Moment {
+    fn expected(&self) -> String {
+        "a time such as 2026-12-24T18:00:00Z".to_owned()
+    }
+
+    fn read(&self, scalar: &Scalar<'_>) -> Result<Timestamp, Refusal> {
+        let refused = |_| Refusal::invalid(format!("{} is no such time", quoted(&scalar.text)));
+        scalar.text.parse().map_err(refused)
+    }
+
+    fn show(&self, value: &Timestamp) -> Json {
+        value.to_string().into()
     }
 }
 

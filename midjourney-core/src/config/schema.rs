@@ -6,10 +6,10 @@
 use super::Config;
 use super::check;
 use super::kind::{
-    Amount, FilePath, Kind, OneOf, Optional, ProxyAddress, Seconds, Secret, Speeds, Switch, Text, WebAddress,
-    Whole,
+    Amount, FilePath, Kind, Moment, OneOf, Optional, ProxyAddress, Seconds, Secret, Speeds, Switch, Text,
+    WebAddress, Whole,
 };
-use super::sections::{Account, Upstream};
+use super::sections::{Account, Upstream, Webhook};
 use crate::budget::Budget;
 
 /// Is shown every key in turn.
@@ -104,19 +104,7 @@ pub(super) fn visit(config: &mut Config, v: &mut impl Visitor) {
         Switch,
     );
 
-    v.key(
-        "webhook.public_url",
-        &mut webhook.public_url,
-        Optional(WebAddress),
-    );
-    v.key("webhook.secret", &mut webhook.secret, Optional(PHRASE));
-    v.key(
-        "webhook.verification_token",
-        &mut webhook.verification_token,
-        Optional(PHRASE),
-    );
-    v.key("webhook.ssl_enabled", &mut webhook.ssl_enabled, Switch);
-
+    visit_webhook(webhook, v);
     visit_upstream("upstream", upstream, v);
     v.key("upstream.account", &mut upstream.account, Optional(ACCOUNT));
 
@@ -162,6 +150,31 @@ pub(super) fn visit(config: &mut Config, v: &mut impl Visitor) {
 
     v.key("log.level", &mut log.level, LEVEL);
     v.key("log.format", &mut log.format, OneOf::new());
+}
+
+fn visit_webhook(webhook: &mut Webhook, v: &mut impl Visitor) {
+    v.key(
+        "webhook.public_url",
+        &mut webhook.public_url,
+        Optional(WebAddress),
+    );
+    v.key("webhook.secret", &mut webhook.secret, Optional(PHRASE));
+    v.key(
+        "webhook.previous_secret",
+        &mut webhook.previous_secret,
+        Optional(PHRASE),
+    );
+    v.key(
+        "webhook.previous_secret_until",
+        &mut webhook.previous_secret_until,
+        Optional(Moment),
+    );
+    v.key(
+        "webhook.verification_token",
+        &mut webhook.verification_token,
+        Optional(PHRASE),
+    );
+    v.key("webhook.ssl_enabled", &mut webhook.ssl_enabled, Switch);
 }
 
 fn visit_upstream(section: &str, upstream: &mut Upstream, v: &mut impl Visitor) {

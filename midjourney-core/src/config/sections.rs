@@ -9,6 +9,7 @@ use secrecy::SecretString;
 use url::Url;
 
 use crate::budget::{Budget, Prices};
+use crate::clock::Timestamp;
 use crate::prompt::Speed;
 
 /// An enumeration whose variants are written as fixed words.
@@ -257,6 +258,10 @@ pub struct Webhook {
     pub public_url: Option<Url>,
     /// `webhook.secret`: proves that a callback is genuine.
     pub secret: Option<SecretString>,
+    /// `webhook.previous_secret`: the one before, for addresses that upstreams were told earlier.
+    pub previous_secret: Option<SecretString>,
+    /// `webhook.previous_secret_until`: the last moment at which it is good.
+    pub previous_secret_until: Option<Timestamp>,
     /// `webhook.verification_token`: answers the upstream's question whether the address is ours.
     pub verification_token: Option<SecretString>,
     /// `webhook.ssl_enabled`: callbacks come by https.
@@ -268,6 +273,8 @@ impl Default for Webhook {
         Self {
             public_url: None,
             secret: None,
+            previous_secret: None,
+            previous_secret_until: None,
             verification_token: None,
             ssl_enabled: true,
         }

@@ -8,6 +8,7 @@ use url::{Host, Url};
 use super::Config;
 use super::env::variable;
 use super::issue::{IssueKind, Origin, Refusal, Report};
+use super::kind::{Kind as _, Moment};
 use super::schema::ACCOUNTS;
 use super::sections::{KeySource, Upstream, UpstreamKind, is_localhost};
 
@@ -170,6 +171,7 @@ fn webhook(config: &Config, report: &mut Report) {
             );
         }
     }
+    rotation(config, report);
     let secrets = [
         ("webhook.secret", &webhook.secret),
         ("webhook.verification_token", &webhook.verification_token),
@@ -182,6 +184,29 @@ fn webhook(config: &Config, report: &mut Report) {
             let message = format!("shorter than {SHORT_SECRET} characters and so easy to guess");
             report.warning(path, origin(config, path), message, "choose a long random text");
         }
+    }
+}
+
+/// An older secret needs an end, or it would be good for ever.
+fn rotation(config: &Config, report: &mut Report) {
+    let webhook = &config.webhook;
+    let (secret, until) = ("webhook.previous_secret", "webhook.previous_secret_until");
+    match (&webhook.previous_secret, webhook.previous_secret_until) {
+        (Some(_), None) if !report.blames(until) => {
+            let refusal = Refusal {
+                kind: IssueKind::Missing,
+                message: format!("missing although {secret} is set"),
+                mend: None,
+            };
+            let refusal =
+                refusal.mend("write when the last task ends whose address was made with it; a day is plenty");
+            report.issue(until, origin(config, secret), refusal, Some(Moment.expected()));
+        }
+        (None, Some(_)) => {
+            let message = format!("is not used because {secret} is not set");
+            report.warning(until, origin(config, until), message, "");
+        }
+        _ => {}
     }
 }
 

@@ -91,7 +91,8 @@ impl Gateway {
         incoming: &Incoming,
     ) -> Result<CallbackRecord, Error> {
         let registration = self.parts.callback.as_ref();
-        let known = registration.and_then(|registration| Some((registration, registration.job_of(segment)?)));
+        let known = registration
+            .and_then(|registration| Some((registration, registration.job_of(segment, record.at)?)));
         let Some((registration, id)) = known else {
             return Ok(record.judged(Verdict::Unknown, "no job has this address"));
         };

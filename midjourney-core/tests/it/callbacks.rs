@@ -28,11 +28,16 @@ use midjourney_core::{
 
 use crate::given::World;
 
+/// What proves the addresses.
+const SECRET: &str = "a secret of the callbacks";
+
 /// A world whose upstream is told where to call.
 pub(crate) fn reachable(client: FakeClient) -> World {
     let mut world = World::new(client);
-    let secret = Secret::new("a secret of the callbacks");
-    world.callback = Some(CallbackRegistration::new("https://gw.example/cb", secret));
+    world.callback = Some(CallbackRegistration::new(
+        "https://gw.example/cb",
+        Secret::new(SECRET),
+    ));
     world
 }
 
@@ -255,6 +260,35 @@ async fn a_signature_is_good_for_five_minutes_both_ways() {
         let incoming = signed(to_job(&world, id, &format!("{task} 5")), &format!("good {at}"));
         assert_eq!(verdict(&world, incoming).await, expected, "{at}");
     }
+}
+
+/// For a day, addresses made with the older secret are good beside those made with the new one.
+#[tokio::test]
+async fn both_secrets_are_good_for_as_long_as_they_overlap() {
+    let mut world = reachable(FakeClient::new());
+    let (id, task) = submitted(&world).await;
+    let old = world.callback.clone();
+    let day = Duration::from_secs(86_400);
+    let until = world.clock.now().saturating_add(day);
+    let new = CallbackRegistration::new("https://gw.example/cb", Secret::new("the new one"));
+    let new = new.also_accepting(Secret::new(SECRET), until);
+    let say = async |world: &mut World, by: &Option<CallbackRegistration>, note: &str| {
+        world.callback.clone_from(by);
+        let incoming = to_job(world, id, &format!("{task} note-{note}"));
+        world.callback = Some(new.clone());
+        verdict(world, incoming).await
+    };
+    let alone = Some(CallbackRegistration::new(
+        "https://gw.example/cb",
+        Secret::new("the new one"),
+    ));
+    assert_eq!(say(&mut world, &old, "1").await, Verdict::Noticed);
+    assert_eq!(say(&mut world, &alone, "2").await, Verdict::Noticed);
+    world.clock.advance(day);
+    assert_eq!(say(&mut world, &old, "3").await, Verdict::Noticed);
+    world.clock.advance(Duration::from_secs(1));
+    assert_eq!(say(&mut world, &old, "4").await, Verdict::Unknown);
+    assert_eq!(say(&mut world, &alone, "5").await, Verdict::Noticed);
 }
 
 /// The address that is the same for all takes what is signed, and finds the job by its task.

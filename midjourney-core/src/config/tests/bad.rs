@@ -362,6 +362,24 @@ const ROWS: &[Row] = &[
         ["begin with", "https", "in front"],
     ),
     (
+        "webhook:\n  previous_secret: 0123456789abcdef",
+        Missing,
+        "webhook.previous_secret_until",
+        2,
+        [
+            "missing although webhook.previous_secret",
+            "2026-12-24T18:00:00Z",
+            "a day",
+        ],
+    ),
+    (
+        "webhook:\n  previous_secret: 0123456789abcdef\n  previous_secret_until: tomorrow",
+        InvalidValue,
+        "webhook.previous_secret_until",
+        3,
+        ["`tomorrow` is no such time", "2026-12-24T18:00:00Z", ""],
+    ),
+    (
         "webhook:\n  public_url: ftp://me.org",
         InvalidValue,
         "webhook.public_url",

@@ -17,7 +17,10 @@ fn every_key_can_be_set_by_its_variable() {
         "api.key_source" => "manual",
         "server.host" => "::1",
         "storage.type" => "local",
-        "webhook.secret" | "webhook.verification_token" => "0123456789abcdef: # it's",
+        "webhook.secret" | "webhook.previous_secret" | "webhook.verification_token" => {
+            "0123456789abcdef: # it's"
+        }
+        "webhook.previous_secret_until" => "2026-12-24T18:00:00Z",
         "server.public_url" | "webhook.public_url" | "upstream.base_url" => "https://mj.example.org/x",
         "upstream.kind" => "midjourney-proxy",
         "upstream.dialect" => "plus",
@@ -38,6 +41,12 @@ fn every_key_can_be_set_by_its_variable() {
         let mut pairs = vec![(variable.as_str(), values(path))];
         if path == "upstream.kind" {
             pairs.push(("MIDJOURNEY__UPSTREAM__BASE_URL", "https://mj.example.org"));
+        }
+        if path == "webhook.previous_secret" {
+            pairs.push((
+                "MIDJOURNEY__WEBHOOK__PREVIOUS_SECRET_UNTIL",
+                "2026-12-24T18:00:00Z",
+            ));
         }
         if path.ends_with("timeout_seconds") {
             pairs.push(("MIDJOURNEY__ENGINE__LEASE_SECONDS", "7000"));

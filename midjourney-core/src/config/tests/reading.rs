@@ -371,6 +371,7 @@ fn entries_tell_value_and_origin_of_every_key() {
         [
             "api.midjourney_key",
             "webhook.secret",
+            "webhook.previous_secret",
             "webhook.verification_token",
             "upstream.webhook_secret",
         ]
