@@ -13,8 +13,8 @@
 //!     error.to_string(),
 //!     "2 errors in the configuration\n\
 //!      midjourney.yaml:3:12: server.workers: `many` is no whole number; expected a whole number from 1 to 1024\n\
-//!      midjourney.yaml:4:3: server.hots: unknown key; expected one of host, port, public_url, workers, \
-//!      allow_unauthenticated (did you mean `host`?)"
+//!      midjourney.yaml:4:3: server.hots: unknown key; expected one of host, port, public_url, \
+//!      trusted_proxies, workers, allow_unauthenticated (did you mean `host`?)"
 //! );
 //! ```
 //!

@@ -52,6 +52,7 @@ use crate::{
     },
     link::PublicLinks,
     page::Page,
+    webhook::Guesses,
 };
 
 /// How often a change that somebody asks for is decided anew when the engine changes the job at the same moment.
@@ -67,6 +68,7 @@ pub struct Gateway {
     prompts: Arc<PromptRules>,
     hub: Arc<hub::Hub>,
     refusals: Arc<callbacks::Refusals>,
+    guesses: Arc<Guesses>,
 }
 
 impl Gateway {
@@ -78,6 +80,7 @@ impl Gateway {
             prompts: Arc::new(prompts),
             hub,
             refusals: Arc::default(),
+            guesses: Arc::default(),
         }
     }
 

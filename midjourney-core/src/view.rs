@@ -225,8 +225,8 @@ pub struct CallbackView {
     /// When it came.
     #[cfg_attr(feature = "openapi", schema(value_type = String, format = DateTime))]
     pub received_at: Timestamp,
-    /// What became of it: `applied`, `noticed`, `repeated`, `late`, `parked`, `foreign`, `unknown`, `forged`, `expired` or
-    /// `malformed`; of a probe of our own address, `probe` or `missed`.
+    /// What became of it: `applied`, `noticed`, `repeated`, `late`, `parked`, `foreign`, `unknown`, `forged`, `expired`,
+    /// `malformed` or `barred`; of a probe of our own address, `probe` or `missed`.
     pub verdict: &'static str,
     /// Why, where the verdict alone does not say it.
     #[serde(skip_serializing_if = "String::is_empty")]

@@ -5,6 +5,7 @@
 //! only, and what it says is a hint: the task is fetched again before anything is believed.
 
 mod diagnosis;
+mod guesses;
 mod incoming;
 mod probe;
 
@@ -13,6 +14,7 @@ use std::fmt;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::Sha256;
 
+pub(crate) use self::guesses::Guesses;
 pub use self::{
     diagnosis::{Diagnosis, ProbeCause},
     incoming::{Authenticity, Headers, Incoming},

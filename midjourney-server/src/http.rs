@@ -27,6 +27,7 @@ mod mj;
 mod openapi;
 mod problem;
 mod prompt;
+mod sender;
 mod serve;
 mod system;
 mod uploads;
@@ -36,6 +37,7 @@ use std::sync::Arc;
 
 use axum::{Router, response::IntoResponse as _, routing::get};
 use bytes::Bytes;
+use ipnet::IpNet;
 use midjourney_core::{
     clock::{Clock, SystemClock},
     gateway::Gateway,
@@ -68,6 +70,8 @@ pub struct HttpOptions {
     pub hosts: Hosts,
     /// A name by which upstreams reach it: only callbacks are taken there. Default: none.
     pub callback_host: Option<String>,
+    /// Whose word about the sender of a request is taken. Default: nobody's.
+    pub trusted_proxies: Vec<IpNet>,
     /// What `GET /config` shows. Must hold no secrets. Default: an empty object.
     pub config: serde_json::Value,
     /// What the age of jobs is told by.
@@ -100,6 +104,7 @@ impl HttpOptions {
         Self {
             hosts: Hosts::Known(Vec::new()),
             callback_host: None,
+            trusted_proxies: Vec::new(),
             config: serde_json::Value::Object(serde_json::Map::new()),
             clock: Arc::new(SystemClock),
             stopping,
@@ -118,6 +123,12 @@ impl HttpOptions {
     /// The same, taking callbacks, and nothing else, under this name as well.
     pub fn with_callback_host(mut self, host: Option<String>) -> Self {
         self.callback_host = host;
+        self
+    }
+
+    /// The same, behind these proxies.
+    pub fn with_trusted_proxies(mut self, trusted: Vec<IpNet>) -> Self {
+        self.trusted_proxies = trusted;
         self
     }
 
@@ -165,6 +176,7 @@ struct App {
     stopping: Stopping,
     hosts: Hosts,
     callback_host: Option<String>,
+    trusted_proxies: Vec<IpNet>,
     links: Links,
     outbound: Option<Outbound>,
     notifier: mj::Notifier,
@@ -181,6 +193,7 @@ pub async fn router(gateway: Gateway, options: HttpOptions) -> Router {
     let HttpOptions {
         hosts,
         callback_host,
+        trusted_proxies,
         config,
         clock,
         stopping,
@@ -202,6 +215,7 @@ pub async fn router(gateway: Gateway, options: HttpOptions) -> Router {
         stopping,
         hosts,
         callback_host,
+        trusted_proxies,
         links,
         notifier: mj::Notifier::new(outbound.clone()),
         outbound,

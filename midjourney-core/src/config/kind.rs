@@ -1,9 +1,11 @@
 //! How one value is read, checked and shown. Every key of the schema has one of these kinds.
 
 use std::marker::PhantomData;
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use ipnet::IpNet;
 use secrecy::SecretString;
 use serde_json::Value as Json;
 use url::Url;
@@ -170,6 +172,44 @@ impl Kind<Credits> for Amount {
     fn show(&self, value: &Credits) -> Json {
         serde_json::to_value(value).unwrap_or_default()
     }
+}
+
+/// Addresses and networks of addresses, in one text.
+pub(super) struct Networks;
+
+impl Kind<Vec<IpNet>> for Networks {
+    fn expected(&self) -> String {
+        "addresses or networks, such as `127.0.0.1, 10.0.0.0/8, 2001:db8::/32`".to_owned()
+    }
+
+    fn read(&self, scalar: &Scalar<'_>) -> Result<Vec<IpNet>, Refusal> {
+        scalar.text.split(',').map(|text| network(text.trim())).collect()
+    }
+
+    fn show(&self, value: &Vec<IpNet>) -> Json {
+        let texts: Vec<_> = value.iter().map(ToString::to_string).collect();
+        texts.join(", ").into()
+    }
+}
+
+/// Addresses of IPv4 are compared as such, so a network of mapped ones would never hold any.
+fn network(text: &str) -> Result<IpNet, Refusal> {
+    let Some(network) = text.parse().ok().or_else(|| text.parse().ok().map(IpAddr::into)) else {
+        return Err(Refusal::invalid(format!(
+            "{} is no address or network",
+            quoted(text)
+        )));
+    };
+    let network: IpNet = network;
+    if network.addr().to_canonical() != network.addr() {
+        let refusal = Refusal::invalid("an IPv4 address that is written as one of IPv6");
+        return Err(refusal.mend("write it as 192.0.2.1, or 192.0.2.0/24"));
+    }
+    if network.trunc() != network {
+        let refusal = Refusal::invalid(format!("{} is an address within a network", quoted(text)));
+        return Err(refusal.mend(format!("write {}, or the address alone", network.trunc())));
+    }
+    Ok(network)
 }
 
 /// Some of the speeds, in one text.

@@ -6,8 +6,8 @@
 use super::Config;
 use super::check;
 use super::kind::{
-    Amount, FilePath, Kind, Moment, OneOf, Optional, ProxyAddress, Seconds, Secret, Speeds, Switch, Text,
-    WebAddress, Whole,
+    Amount, FilePath, Kind, Moment, Networks, OneOf, Optional, ProxyAddress, Seconds, Secret, Speeds, Switch,
+    Text, WebAddress, Whole,
 };
 use super::sections::{Account, Upstream, Webhook};
 use crate::budget::Budget;
@@ -81,6 +81,7 @@ pub(super) fn visit(config: &mut Config, v: &mut impl Visitor) {
     v.key("server.host", &mut server.host, HOST);
     v.key("server.port", &mut server.port, whole(0, 65_535));
     v.key("server.public_url", &mut server.public_url, Optional(WebAddress));
+    v.key("server.trusted_proxies", &mut server.trusted_proxies, Networks);
     v.key("server.workers", &mut server.workers, Optional(whole(1, 1_024)));
     v.key(
         "server.allow_unauthenticated",
@@ -174,6 +175,7 @@ fn visit_webhook(webhook: &mut Webhook, v: &mut impl Visitor) {
         &mut webhook.verification_token,
         Optional(PHRASE),
     );
+    v.key("webhook.allowed_ips", &mut webhook.allowed_ips, Networks);
     v.key("webhook.ssl_enabled", &mut webhook.ssl_enabled, Switch);
 }
 

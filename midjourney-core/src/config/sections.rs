@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use ipnet::IpNet;
 use secrecy::SecretString;
 use url::Url;
 
@@ -174,6 +175,8 @@ pub struct Server {
     pub port: u16,
     /// `server.public_url`: where others reach this server; pictures are then handed to upstreams as links to it.
     pub public_url: Option<Url>,
+    /// `server.trusted_proxies`: whose word about the sender of a request is taken.
+    pub trusted_proxies: Vec<IpNet>,
     /// `server.workers`: threads; absent means one for each processor core.
     pub workers: Option<usize>,
     /// `server.allow_unauthenticated`: listen beyond this machine although nobody has to log in.
@@ -186,6 +189,7 @@ impl Default for Server {
             host: "127.0.0.1".to_owned(),
             port: 8000,
             public_url: None,
+            trusted_proxies: Vec::new(),
             workers: None,
             allow_unauthenticated: false,
         }
@@ -264,6 +268,8 @@ pub struct Webhook {
     pub previous_secret_until: Option<Timestamp>,
     /// `webhook.verification_token`: answers the upstream's question whether the address is ours.
     pub verification_token: Option<SecretString>,
+    /// `webhook.allowed_ips`: where callbacks may come from; empty means everywhere.
+    pub allowed_ips: Vec<IpNet>,
     /// `webhook.ssl_enabled`: callbacks come by https.
     pub ssl_enabled: bool,
 }
@@ -276,6 +282,7 @@ impl Default for Webhook {
             previous_secret: None,
             previous_secret_until: None,
             verification_token: None,
+            allowed_ips: Vec::new(),
             ssl_enabled: true,
         }
     }

@@ -9,7 +9,7 @@ use std::{
 };
 
 use sha2::{Digest as _, Sha256};
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 
 use super::{CHANGE_TRIES, Gateway};
 use crate::{
@@ -42,6 +42,9 @@ struct Proved {
 impl Gateway {
     /// Takes a callback in. It is recorded, with whatever it causes, when this returns; refused ones within a second.
     ///
+    /// One from a sender that [`Policy::callback_senders`](crate::job::Policy::callback_senders) leaves out is refused. Of
+    /// wrong addresses, a sender may try 60 in a minute; those beyond are refused without a record.
+    ///
     /// What is signed is believed. Anything else has its task asked about at once, where it came to an address that only
     /// the upstream of that job was told. See [`Verdict`] for what may become of it.
     ///
@@ -49,11 +52,17 @@ impl Gateway {
     /// may try again. **Cancel safety:** it is taken in or it is not.
     pub async fn receive(&self, incoming: Incoming) -> Result<CallbackRecord, Error> {
         let record = self.unjudged(&incoming);
-        let record = match &incoming.segment {
-            Some(segment) => self.receive_for_job(record, segment, &incoming).await?,
-            None => self.receive_signed(record, &incoming).await?,
+        let record = if self.parts.policy.takes_callbacks_from(incoming.from) {
+            match &incoming.segment {
+                Some(segment) => self.receive_for_job(record, segment, &incoming).await?,
+                None => self.receive_signed(record, &incoming).await?,
+            }
+        } else {
+            record.judged(Verdict::Barred, "callbacks are taken from other addresses only")
         };
-        if record.is_refused() {
+        if record.verdict == Verdict::Throttled {
+            debug!(from = ?record.from, "somebody goes on guessing addresses");
+        } else if record.is_refused() {
             self.refused(&record);
         }
         Ok(record)
@@ -94,7 +103,15 @@ impl Gateway {
         let known = registration
             .and_then(|registration| Some((registration, registration.job_of(segment, record.at)?)));
         let Some((registration, id)) = known else {
-            return Ok(record.judged(Verdict::Unknown, "no job has this address"));
+            let (verdict, detail) = if self.guesses.is_one_too_many(record.from, record.at) {
+                (
+                    Verdict::Throttled,
+                    "too many wrong addresses; ask again in a minute",
+                )
+            } else {
+                (Verdict::Unknown, "no job has this address")
+            };
+            return Ok(record.judged(verdict, detail));
         };
         record.job = Some(id);
         let Some(job) = self.parts.jobs.load(id).await? else {

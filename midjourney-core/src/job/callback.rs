@@ -57,11 +57,15 @@ pub enum Verdict {
     Probe,
     /// A probe of ours did not come through as it should.
     Missed,
+    /// It comes from where none may come from.
+    Barred,
+    /// It is one wrong address too many of the same sender; such ones are not recorded.
+    Throttled,
 }
 
 impl Verdict {
     /// Every verdict.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 14] = [
         Self::Applied,
         Self::Noticed,
         Self::Repeated,
@@ -74,6 +78,8 @@ impl Verdict {
         Self::Malformed,
         Self::Probe,
         Self::Missed,
+        Self::Barred,
+        Self::Throttled,
     ];
 
     /// The word users see.
@@ -91,6 +97,8 @@ impl Verdict {
             Self::Malformed => "malformed",
             Self::Probe => "probe",
             Self::Missed => "missed",
+            Self::Barred => "barred",
+            Self::Throttled => "throttled",
         }
     }
 
@@ -98,7 +106,7 @@ impl Verdict {
     pub const fn is_refusal(self) -> bool {
         matches!(
             self,
-            Self::Unknown | Self::Forged | Self::Expired | Self::Malformed
+            Self::Unknown | Self::Forged | Self::Expired | Self::Malformed | Self::Barred | Self::Throttled
         )
     }
 

@@ -1,6 +1,8 @@
 //! How long to wait, how often to try.
 
-use std::time::Duration;
+use std::{net::IpAddr, time::Duration};
+
+use ipnet::IpNet;
 
 use crate::budget::Budget;
 
@@ -58,6 +60,8 @@ pub struct Policy {
     pub longest_retry_after: Duration,
     /// What each owner may spend. Default no limit.
     pub owner_budget: Budget,
+    /// Where callbacks may come from. Default nowhere in particular: from everywhere.
+    pub callback_senders: Vec<IpNet>,
 }
 
 impl Default for Policy {
@@ -76,11 +80,22 @@ impl Default for Policy {
             retry: Backoff::new(Duration::from_secs(2), Duration::from_secs(300)),
             longest_retry_after: Duration::from_secs(3600),
             owner_budget: Budget::default(),
+            callback_senders: Vec::new(),
         }
     }
 }
 
 impl Policy {
+    /// Whether a callback may come from there. Where only some may send, one from nowhere may not.
+    pub(crate) fn takes_callbacks_from(&self, from: Option<IpAddr>) -> bool {
+        let known = |from: IpAddr| {
+            self.callback_senders
+                .iter()
+                .any(|network| network.contains(&from))
+        };
+        self.callback_senders.is_empty() || from.is_some_and(|from| known(from.to_canonical()))
+    }
+
     /// The wait before try `attempt`, at least what the other side `asked` for (up to the limit, plus jitter).
     pub fn retry_wait(&self, attempt: u32, asked: Option<Duration>, chance: f64) -> Duration {
         let own = self.retry.wait(attempt, chance);

@@ -171,7 +171,7 @@ impl Diagnosis {
         }
         let detail = format!("HTTP {status}");
         let cause = match (problem(body).as_deref(), status) {
-            (Some("not_proved" | "sender_not_allowed"), _) => ProbeCause::WrongSecret,
+            (Some("not_proved"), _) => ProbeCause::WrongSecret,
             (Some("unknown_host"), _) => ProbeCause::UnknownHost,
             (Some("not_found" | "method_not_allowed"), _) => {
                 let detail = format!("{detail}: a gateway answers, and takes no callbacks there");
@@ -257,7 +257,6 @@ mod tests {
             (308, "<html>".to_owned(), Some(ProbeCause::Redirected)),
             (401, "login".to_owned(), Some(ProbeCause::OtherServer)),
             (401, problem("not_proved"), Some(ProbeCause::WrongSecret)),
-            (403, problem("sender_not_allowed"), Some(ProbeCause::WrongSecret)),
             (403, "denied".to_owned(), Some(ProbeCause::OtherServer)),
             (404, "not found".to_owned(), Some(ProbeCause::WrongPath)),
             (404, problem("not_found"), Some(ProbeCause::WrongPath)),

@@ -262,6 +262,77 @@ async fn a_signature_is_good_for_five_minutes_both_ways() {
     }
 }
 
+/// 100,000 guesses, some in the right form: none leads anywhere, and those beyond the limit cost no write.
+#[tokio::test]
+async fn guessed_addresses_lead_nowhere_and_are_not_recorded_without_end() {
+    let world = reachable(FakeClient::new());
+    let (id, task) = submitted(&world).await;
+    let gateway = world.gateway_over(Arc::clone(&world.jobs), 77);
+    let body = Bytes::from(format!("{task} done"));
+    let guesser = Some([192, 0, 2, 1].into());
+    let guess = async |number: u32| {
+        let segment = match number % 4 {
+            0 => format!("{id}.{number:064x}"),
+            1 => format!("{id}.{number}"),
+            2 => format!("{number:x}"),
+            _ => format!("job_{number:032x}.{number:064x}"),
+        };
+        let incoming = Incoming::new(body.clone()).to(segment).from(guesser);
+        gateway.receive(incoming).await.unwrap().verdict
+    };
+    for number in 0..100_000 {
+        let expected = if number < 60 {
+            Verdict::Unknown
+        } else {
+            Verdict::Throttled
+        };
+        assert_eq!(guess(number).await, expected, "{number}");
+    }
+    let own = to_job(&world, id, &format!("{task} 10")).from(guesser);
+    assert_eq!(gateway.receive(own).await.unwrap().verdict, Verdict::Noticed);
+    world.clock.advance(Duration::from_secs(60));
+    assert_eq!(guess(0).await, Verdict::Unknown);
+    world
+        .live_until("the records", async || recorded(&world).await.len() >= 61)
+        .await;
+    assert_eq!(
+        recorded(&world).await.len(),
+        62,
+        "60, the one that was right, and the one a minute later"
+    );
+}
+
+#[tokio::test]
+async fn callbacks_from_elsewhere_are_refused_and_recorded() {
+    let mut world = reachable(FakeClient::new());
+    let (id, task) = submitted(&world).await;
+    let networks = ["198.51.100.0/24", "2001:db8::/32"];
+    world.policy.callback_senders = networks.map(|network| network.parse().unwrap()).into();
+    let before = world.job(id).await;
+    let sent = async |from: Option<&str>| {
+        let incoming = to_job(&world, id, &format!("{task} {from:?}"));
+        let from = from.map(|from| from.parse().unwrap());
+        verdict(&world, incoming.from(from)).await
+    };
+    for from in [
+        Some("203.0.113.5"),
+        Some("198.51.101.1"),
+        Some("2001:db9::1"),
+        Some("::198.51.100.7"),
+        None,
+    ] {
+        assert_eq!(sent(from).await, Verdict::Barred, "{from:?}");
+    }
+    assert_eq!(world.job(id).await, before);
+    for from in ["::ffff:198.51.100.7", "2001:db8::7"] {
+        assert_eq!(sent(Some(from)).await, Verdict::Noticed, "{from}");
+    }
+    world.clock.advance(Duration::from_secs(1));
+    world
+        .live_until("the records", async || recorded(&world).await.len() == 7)
+        .await;
+}
+
 /// For a day, addresses made with the older secret are good beside those made with the new one.
 #[tokio::test]
 async fn both_secrets_are_good_for_as_long_as_they_overlap() {

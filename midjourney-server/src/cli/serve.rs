@@ -31,6 +31,7 @@ pub(super) async fn run(context: &Context, args: ServeArgs) -> Result<ExitCode, 
     let options = HttpOptions::new(stopping.clone())
         .with_hosts(hosts(&config))
         .with_callback_host(callback_host(&config))
+        .with_trusted_proxies(config.server.trusted_proxies.clone())
         .with_config(serde_json::json!({ "entries": config.entries() }))
         .with_outbound(outbound.clone())
         .with_address(format!("http://{address}"));

@@ -1,10 +1,10 @@
 //! What upstreams post to us, the question whether this address is ours, and the history of both.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::sync::Arc;
 
 use axum::{
     Json,
-    extract::{ConnectInfo, Request, State},
+    extract::{Request, State},
     http::{HeaderMap, StatusCode, header},
     response::{IntoResponse, Response},
 };
@@ -23,6 +23,7 @@ use super::{
     extract::{self, ApiPath, ApiQuery, BODY_LIMIT, BODY_TIME},
     jobs::ROWS,
     problem::{self, Part, Problem},
+    sender,
 };
 
 /// Whether a path is one that upstreams call.
@@ -109,9 +110,10 @@ pub(super) struct CallbackPage {
     responses(
         (status = 200, description = "It was taken in, and what it caused is on disk.", body = Receipt),
         (status = 401, description = "It does not prove where it comes from."),
+        (status = 403, description = "It comes from an address that is not among `webhook.allowed_ips`."),
     ))]
 pub(super) async fn receive(State(app): State<Arc<App>>, request: Request) -> Result<Response, Problem> {
-    let incoming = incoming(request).await?;
+    let incoming = incoming(&app, request).await?;
     if let Some(Question {
         token: Some(token),
         challenge: Some(challenge),
@@ -133,14 +135,17 @@ pub(super) async fn receive(State(app): State<Arc<App>>, request: Request) -> Re
     responses(
         (status = 200, description = "It was taken in, and what it caused is on disk.", body = Receipt),
         (status = 401, description = "The upstream signs its callbacks, and this one is not proved."),
+        (status = 403, description = "It comes from an address that is not among `webhook.allowed_ips`."),
         (status = 404, description = "No job has this address."),
+        (status = 429, description = "The sender has tried too many wrong addresses within a minute."),
     ))]
 pub(super) async fn receive_for_job(
     State(app): State<Arc<App>>,
     ApiPath(capability): ApiPath<String>,
     request: Request,
 ) -> Result<Response, Problem> {
-    take_in(app, incoming(request).await?.to(capability)).await
+    let incoming = incoming(&app, request).await?.to(capability);
+    take_in(app, incoming).await
 }
 
 /// A probe of our own.
@@ -157,7 +162,7 @@ pub(super) async fn receive_probe(
     State(app): State<Arc<App>>,
     request: Request,
 ) -> Result<Json<ProbeAnswer>, Problem> {
-    let incoming = incoming(request).await?;
+    let incoming = incoming(&app, request).await?;
     let (record, answer) = detach(async move { app.gateway.answer_probe(incoming).await }).await?;
     answer.map(Json).ok_or_else(|| refusal(record))
 }
@@ -256,15 +261,16 @@ fn refusal(record: CallbackRecord) -> Problem {
     let class = match record.verdict {
         Verdict::Unknown => &problem::NOT_FOUND,
         Verdict::Malformed => &problem::MALFORMED,
+        Verdict::Barred => &problem::BARRED,
+        Verdict::Throttled => &problem::TOO_MANY_GUESSES,
         _ => &problem::NOT_PROVED,
     };
     Problem::new(class, record.detail)
 }
 
 /// The request, byte by byte: signatures are over what was sent, not over what it means.
-async fn incoming(request: Request) -> Result<Incoming, Problem> {
-    let peer = request.extensions().get::<ConnectInfo<SocketAddr>>();
-    let from = peer.map(|ConnectInfo(peer)| peer.ip().to_canonical());
+async fn incoming(app: &App, request: Request) -> Result<Incoming, Problem> {
+    let from = sender::of(&request, &app.trusted_proxies);
     let headers = headers(request.headers());
     let body = extract::read_body(request.into_body(), BODY_LIMIT, BODY_LIMIT, BODY_TIME).await?;
     Ok(Incoming::new(body).with_headers(headers).from(from))

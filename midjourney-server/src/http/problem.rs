@@ -23,6 +23,9 @@ pub(super) const MEDIA_TYPE: &str = "application/problem+json";
 /// How long a caller should wait where nobody knows better.
 const COME_BACK: Duration = Duration::from_secs(5);
 
+/// How long somebody who guesses addresses has to wait at most.
+const A_MINUTE: Duration = Duration::from_secs(60);
+
 /// One row of the table.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Class {
@@ -83,6 +86,10 @@ classes! {
         "`Content-Range` tells the length.";
     NOT_PROVED = UNAUTHORIZED, "not_proved", "The callback does not prove where it comes from",
         "Compare the secret set at the upstream with the configured one, and the clocks of both.";
+    BARRED = FORBIDDEN, "sender_not_allowed", "Callbacks are not taken from there",
+        "Add the sender to `webhook.allowed_ips`; behind a proxy, name the proxy in `server.trusted_proxies`.";
+    TOO_MANY_GUESSES = TOO_MANY_REQUESTS, "too_many_guesses", "Too many wrong addresses",
+        "Wait as long as `Retry-After` tells; an address that was given out works all the time.";
     FOREIGN_ORIGIN = FORBIDDEN, "foreign_origin", "Another site's page may not do this",
         "Call from a page of this server, from a program, or add the origin to the trusted ones.";
     DEAD_LINK = FORBIDDEN, "dead_link", "The link does not open this",
@@ -180,7 +187,13 @@ impl Problem {
             detail: detail.into(),
             errors: Vec::new(),
             diagnostics: Vec::new(),
-            retry_after: (class == &UNAVAILABLE).then_some(COME_BACK),
+            retry_after: if class == &UNAVAILABLE {
+                Some(COME_BACK)
+            } else if class == &TOO_MANY_GUESSES {
+                Some(A_MINUTE)
+            } else {
+                None
+            },
         }
     }
 

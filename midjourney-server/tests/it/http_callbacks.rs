@@ -2,13 +2,13 @@
 
 use std::{sync::Arc, time::Duration};
 
-use midjourney_core::{client::legnext::LegNext, job::Backoff, key::Secret};
+use midjourney_core::{client::legnext::LegNext, job::Backoff, key::Secret, webhook::CallbackRegistration};
 use midjourney_server::simulate::{Dialect, Simulation, SimulationOptions};
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 
 use crate::{
-    http_support::{Server, Setup, send, text},
+    http_support::{Log, Server, Setup, send, text},
     upstreams::{self, connected},
 };
 
@@ -204,4 +204,101 @@ async fn the_public_name_leads_to_callbacks_alone() {
             "{path}"
         );
     }
+}
+
+#[tokio::test]
+async fn who_guesses_addresses_is_stopped_after_sixty_in_a_minute() {
+    let server = deaf().start().await;
+    let wrong = format!("/webhook/midjourney/job_{:032x}.{:064x}", 1, 2);
+    for number in 0..65 {
+        let path = if number % 2 == 0 {
+            wrong.as_str()
+        } else {
+            "/webhook/midjourney/nothing"
+        };
+        let answer = server.post(path).body("{}").send().await.unwrap();
+        let (status, code) = if number < 60 {
+            (StatusCode::NOT_FOUND, "not_found")
+        } else {
+            (StatusCode::TOO_MANY_REQUESTS, "too_many_guesses")
+        };
+        assert_eq!(answer.status(), status, "{number}");
+        let wait = answer.headers().get("retry-after").cloned();
+        assert_eq!(
+            wait.is_some_and(|wait| wait == "60"),
+            status == StatusCode::TOO_MANY_REQUESTS
+        );
+        let problem: Value = answer.json().await.unwrap();
+        assert_eq!(text(&problem, "code"), code);
+    }
+}
+
+/// Behind a proxy on this machine, which tells whom it heard from.
+#[tokio::test]
+async fn callbacks_are_taken_from_the_allowed_senders_alone() {
+    let setup = Setup {
+        callback_senders: vec!["198.51.100.0/24".parse().unwrap()],
+        ..deaf()
+    };
+    let setup = setup.options(|options| options.with_trusted_proxies(vec!["127.0.0.1/32".parse().unwrap()]));
+    let server = setup.start().await;
+    for (forwarded, expected, code) in [
+        ("198.51.100.7", StatusCode::UNAUTHORIZED, "not_proved"),
+        (
+            "203.0.113.5, 198.51.100.7",
+            StatusCode::UNAUTHORIZED,
+            "not_proved",
+        ),
+        ("203.0.113.5", StatusCode::FORBIDDEN, "sender_not_allowed"),
+        (
+            "198.51.100.7, 203.0.113.5",
+            StatusCode::FORBIDDEN,
+            "sender_not_allowed",
+        ),
+        ("unknown", StatusCode::FORBIDDEN, "sender_not_allowed"),
+    ] {
+        let request = server.post("/webhook/midjourney").body("{}");
+        let (status, problem) = send(request.header("x-forwarded-for", forwarded)).await;
+        assert_eq!((status, text(&problem, "code")), (expected, code), "{forwarded}");
+    }
+    let found = async {
+        loop {
+            let barred = history(&server, "?verdict=barred").await;
+            if barred.len() == 3 {
+                return barred;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    let barred = tokio::time::timeout(Duration::from_secs(30), found)
+        .await
+        .unwrap();
+    let mut from: Vec<_> = barred.iter().map(|one| text(one, "from")).collect();
+    from.sort_unstable();
+    assert_eq!(from, ["127.0.0.1", "203.0.113.5", "203.0.113.5"]);
+}
+
+/// On one thread, for what is listened to is of this thread alone.
+#[tokio::test]
+async fn no_log_shows_the_address_of_a_job() {
+    let log = Log::default();
+    let _guard = log.listen(tracing::Level::TRACE);
+    let setup = Setup {
+        engine: false,
+        ..deaf()
+    };
+    let server = setup.start().await;
+    let (_, accepted) = send(server.post("/imagine").json(&json!({"prompt": "a red fox"}))).await;
+    let id = text(&accepted, "id").parse().unwrap();
+    let secret = Secret::new(Setup::CALLBACK_SECRET);
+    let url = CallbackRegistration::new(server.url("/webhook/midjourney"), secret).url_for(id);
+    let (place, proof) = url.expose().rsplit_once('.').unwrap();
+    let wrong = proof.replace(['0', '1', '2', '3', '4'], "9");
+    for proof in [proof, &wrong] {
+        let path = format!("{place}.{proof}").replace(&server.url(""), "");
+        let answer = server.post(&path).body("{}").send().await.unwrap();
+        assert!(answer.status().is_client_error(), "{}", answer.status());
+    }
+    assert!(log.count("a callback was refused") > 0);
+    assert_eq!((log.count(proof), log.count(&wrong)), (0, 0));
 }

@@ -1,10 +1,6 @@
 //! Probes of our own callback address, over real sockets: each cause that can be made on one machine.
 
-use std::{
-    net::SocketAddr,
-    sync::{Arc, Mutex},
-    time::Duration,
-};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use midjourney_core::{
     clock::Clock as _,
@@ -20,7 +16,7 @@ use tokio::{
     net::{TcpListener, TcpStream},
 };
 
-use crate::http_support::{Server, Setup, send, text};
+use crate::http_support::{Log, Server, Setup, send, text};
 
 /// Goes everywhere, and waits half a second.
 fn outbound(allow_private: bool) -> Outbound {
@@ -275,39 +271,11 @@ async fn a_proxy_that_takes_a_header_out_is_found() {
     assert_eq!(cause(&url).await, "headers_stripped");
 }
 
-/// What the log says at its usual level.
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
-
-impl std::io::Write for Log {
-    fn write(&mut self, line: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(line);
-        Ok(line.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
-
-impl Log {
-    fn count(&self, word: &str) -> usize {
-        String::from_utf8_lossy(&self.0.lock().unwrap())
-            .matches(word)
-            .count()
-    }
-}
-
 /// Hour by hour: gone, still gone, there again. On one thread, for the subscriber is of this thread alone.
 #[tokio::test]
 async fn the_log_tells_once_that_the_address_is_gone_and_once_that_it_is_back() {
     let log = Log::default();
-    let writer = log.clone();
-    let subscriber = tracing_subscriber::fmt()
-        .with_ansi(false)
-        .with_writer(move || writer.clone())
-        .finish();
-    let _guard = tracing::subscriber::set_default(subscriber);
+    let _guard = log.listen(tracing::Level::INFO);
 
     let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = closed.local_addr().unwrap();

@@ -1,7 +1,12 @@
 //! The real router behind a real socket, on stores in memory.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    net::SocketAddr,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
+use ipnet::IpNet;
 use midjourney_core::{
     accounts::Accounts,
     client::{
@@ -45,6 +50,8 @@ pub(crate) struct Setup {
     pub(crate) callbacks_here: bool,
     /// Where upstreams are told to call, where that is not this very server.
     pub(crate) callback: Option<CallbackRegistration>,
+    /// Where callbacks may come from.
+    pub(crate) callback_senders: Vec<IpNet>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) listen: SocketAddr,
     /// How often a task is looked at.
@@ -74,6 +81,7 @@ impl Setup {
             links_here: false,
             callbacks_here: false,
             callback: None,
+            callback_senders: Vec::new(),
             clock: Arc::new(SystemClock),
             listen: ([127, 0, 0, 1], 0).into(),
             poll: Backoff::new(Duration::from_millis(5), Duration::from_millis(20)),
@@ -105,6 +113,7 @@ impl Setup {
     pub(crate) async fn start(self) -> Server {
         let mut policy = Policy::default();
         policy.poll = self.poll;
+        policy.callback_senders = self.callback_senders;
         policy.retry = Backoff::new(Duration::from_millis(5), Duration::from_millis(20));
         let listener = http::listen(self.listen).unwrap();
         let address = listener.local_addr().unwrap();
@@ -234,4 +243,38 @@ pub(crate) fn text<'a>(value: &'a Value, name: &str) -> &'a str {
 
 pub(crate) fn any_host(options: HttpOptions) -> HttpOptions {
     options.with_hosts(Hosts::Any)
+}
+
+/// What the log says.
+#[derive(Clone, Default)]
+pub(crate) struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl std::io::Write for Log {
+    fn write(&mut self, line: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(line);
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Log {
+    /// Writes down what this thread alone says up to this level.
+    pub(crate) fn listen(&self, level: tracing::Level) -> tracing::subscriber::DefaultGuard {
+        let writer = self.clone();
+        let subscriber = tracing_subscriber::fmt()
+            .with_ansi(false)
+            .with_max_level(level)
+            .with_writer(move || writer.clone())
+            .finish();
+        tracing::subscriber::set_default(subscriber)
+    }
+
+    pub(crate) fn count(&self, word: &str) -> usize {
+        String::from_utf8_lossy(&self.0.lock().unwrap())
+            .matches(word)
+            .count()
+    }
 }

@@ -362,6 +362,27 @@ const ROWS: &[Row] = &[
         ["begin with", "https", "in front"],
     ),
     (
+        "webhook:\n  allowed_ips: 192.0.2.1, everywhere",
+        InvalidValue,
+        "webhook.allowed_ips",
+        2,
+        ["`everywhere` is no address", "10.0.0.0/8", ""],
+    ),
+    (
+        "webhook:\n  allowed_ips: 192.0.2.1/24",
+        InvalidValue,
+        "webhook.allowed_ips",
+        2,
+        ["within a network", "networks", "write 192.0.2.0/24"],
+    ),
+    (
+        "server:\n  trusted_proxies: \"::ffff:10.0.0.1\"",
+        InvalidValue,
+        "server.trusted_proxies",
+        2,
+        ["IPv4 address that is written", "networks", "192.0.2.1"],
+    ),
+    (
         "webhook:\n  previous_secret: 0123456789abcdef",
         Missing,
         "webhook.previous_secret_until",
@@ -467,7 +488,11 @@ const ROWS: &[Row] = &[
         UnknownKey,
         "server.prot",
         2,
-        ["unknown key", "host, port, public_url, workers", "`port`?"],
+        [
+            "unknown key",
+            "host, port, public_url, trusted_proxies",
+            "`port`?",
+        ],
     ),
     (
         "server:\n  Port: 1",

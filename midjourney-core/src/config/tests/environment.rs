@@ -20,6 +20,7 @@ fn every_key_can_be_set_by_its_variable() {
         "webhook.secret" | "webhook.previous_secret" | "webhook.verification_token" => {
             "0123456789abcdef: # it's"
         }
+        "server.trusted_proxies" | "webhook.allowed_ips" => "192.0.2.1, 2001:db8::/32",
         "webhook.previous_secret_until" => "2026-12-24T18:00:00Z",
         "server.public_url" | "webhook.public_url" | "upstream.base_url" => "https://mj.example.org/x",
         "upstream.kind" => "midjourney-proxy",
