@@ -195,7 +195,7 @@ fn delivery_line(view: &DeliveryView) -> String {
             (None, error) => format!(" last: {}", error.as_deref().unwrap_or("no answer")),
         });
     format!(
-        "{} {} {:<9} {} to {to}, {} tries{}",
+        "{} {} {:<9} {} to {to}, tries: {}{}",
         view.created_at,
         view.id,
         view.state,
