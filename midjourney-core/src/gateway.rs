@@ -26,6 +26,7 @@ mod probes;
 mod simulated;
 mod uploads;
 mod watch;
+mod watch_all;
 mod webhooks;
 
 use std::{sync::Arc, time::Duration};
@@ -36,6 +37,7 @@ pub use intake::{Accepted, Imagine, PromptCheck, PromptRules};
 pub use pictures::Picture;
 pub use probes::{CallbackStatusView, ProbeView};
 pub use watch::Watch;
+pub use watch_all::{WatchAll, WatchFilter};
 pub use webhooks::{MOST_SUBSCRIPTIONS, Subscribe};
 
 pub use crate::view::{
@@ -48,7 +50,7 @@ use crate::{
     image::Image,
     job::{
         Capabilities, Commit, Counts, Event, ImageQuery, Input, Job, JobQuery, JobState, JobStoreExt as _,
-        Moment, Resolution, StoreError, step,
+        Moment, Position, Resolution, StoreError, step,
     },
     link::PublicLinks,
     page::Page,
@@ -171,6 +173,14 @@ impl Gateway {
     pub async fn watch(&self, id: JobId, after: u64) -> Result<Watch, Error> {
         self.job(id).await?;
         Watch::start(Arc::clone(&self.parts.jobs), &self.hub, id, after).await
+    }
+
+    /// Follows all jobs: every event after `after` that passes the filter, as it is committed; without `after`, those that
+    /// are committed from now on.
+    ///
+    /// **Errors:** the store's.
+    pub async fn watch_all(&self, after: Option<Position>, filter: WatchFilter) -> Result<WatchAll, Error> {
+        WatchAll::start(Arc::clone(&self.parts.jobs), after, filter).await
     }
 
     /// Waits until the job is over, at most `limit`, and returns it as it is then: look at its status.

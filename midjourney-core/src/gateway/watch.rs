@@ -75,13 +75,8 @@ impl Watch {
 
     /// The same as a stream, which ends after the first error.
     pub fn into_stream(self) -> impl Stream<Item = Result<Event, Error>> + Send {
-        stream::unfold(Some(self), |watch| async move {
-            let mut watch = watch?;
-            match watch.next().await {
-                Ok(Some(event)) => Some((Ok(event), Some(watch))),
-                Ok(None) => None,
-                Err(error) => Some((Err(error), None)),
-            }
+        stream::try_unfold(self, |mut watch| async move {
+            Ok(watch.next().await?.map(|event| (event, watch)))
         })
     }
 }

@@ -58,6 +58,7 @@ mod ttapi;
     feature = "upstream-ttapi"
 ))]
 mod upstream;
+mod watch_all;
 mod webhooks;
 #[cfg(feature = "upstream-youchuan")]
 mod youchuan;
