@@ -24,42 +24,40 @@ const UNNOTED: u64 = 4_096;
 
 /// Reads the events in order, from where the relay of any process left off.
 pub(super) struct Relay {
-    /// What the store knows.
-    noted: Position,
-    /// What was read here; behind `noted` are only events that nobody wanted.
-    read: Position,
+    /// The place that the store knows, and that up to which was read here: between the two are only events that nobody
+    /// wanted. None before the store was asked.
+    place: Option<(Position, Position)>,
 }
 
 impl Relay {
     pub(super) const fn new() -> Self {
-        Self {
-            noted: Position::START,
-            read: Position::START,
-        }
+        Self { place: None }
     }
 
     /// Makes the deliveries of the next events. Returns whether there may be more.
     pub(super) async fn step(&mut self, parts: &Parts, webhooks: &Webhooks) -> Result<bool, BoxError> {
-        if self.noted == Position::START {
-            self.noted = webhooks.store.relayed().await?;
-            self.read = self.noted;
-        }
-        let events = parts.jobs.events(self.read, BATCH).await?;
+        let (noted, read) = match self.place {
+            Some(place) => place,
+            None => {
+                let noted = webhooks.store.relayed().await?;
+                (noted, noted)
+            }
+        };
+        self.place = Some((noted, read));
+        let events = parts.jobs.events(read, BATCH).await?;
         let Some(last) = events.last().map(|event| event.position) else {
             return Ok(false);
         };
         let more = events.len() == BATCH;
         let deliveries = deliveries(parts, webhooks, &events).await?;
-        self.read = last;
-        if !deliveries.is_empty() || last.get().saturating_sub(self.noted.get()) >= UNNOTED {
-            if !webhooks.store.relay(self.noted, last, deliveries).await? {
-                // Another process was faster: go on from where it is.
-                *self = Self::new();
-                return Ok(true);
-            }
-            self.noted = last;
+        if deliveries.is_empty() && last.get().saturating_sub(noted.get()) < UNNOTED {
+            self.place = Some((noted, last));
+            return Ok(more);
         }
-        Ok(more)
+        let first = webhooks.store.relay(noted, last, deliveries).await?;
+        // Where another process was faster: on from where it is.
+        self.place = first.then_some((last, last));
+        Ok(more || !first)
     }
 }
 

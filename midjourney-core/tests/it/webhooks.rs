@@ -415,6 +415,27 @@ async fn the_order_of_a_jobs_messages_can_be_told_and_none_is_missing() {
     assert_eq!(told, expected);
 }
 
+/// The relay reads some hundred events at a time.
+#[tokio::test]
+async fn what_is_wanted_is_found_behind_much_that_is_not() {
+    let (world, receivers) = world(FakeClient::new());
+    let gateway = world.gateway();
+    for _ in 0..1_500 {
+        accept(&gateway).await;
+    }
+    subscribe(&gateway, URL, &[EventKind::Created]).await;
+    let wanted = accept(&gateway).await;
+    let engine = start(&world, 100);
+    world
+        .live_until("the message", async || {
+            all_in_state(&gateway, "delivered").await.len() == 1
+        })
+        .await;
+    drop(engine);
+    let told: Vec<_> = receivers.got(URL).iter().map(value).collect();
+    assert_eq!(told[0]["data"]["job"]["id"], wanted.to_string());
+}
+
 #[tokio::test]
 async fn only_the_owner_is_told_and_only_of_what_comes_after() {
     let (world, receivers) = world(FakeClient::new());
