@@ -3,6 +3,7 @@
 //! - [`action`]: what can be done, in one form for all upstreams.
 //! - [`request`]: what a caller wants drawn, in canonical form, with its digest.
 //! - [`state`]: where a job is, and the words that users see for it.
+//! - [`input`]: what can happen to it.
 //! - [`machine`]: the whole life of a job as one pure function, [`machine::step`].
 //! - [`recovery`]: what finding an abandoned job means, also pure.
 //! - [`policy`]: the limits and waits the two decide by.
@@ -16,6 +17,7 @@ pub mod callback;
 pub mod commit;
 pub mod event;
 pub mod failure;
+pub mod input;
 pub mod machine;
 pub mod policy;
 pub mod purse;
@@ -33,7 +35,8 @@ pub use callback::{
 pub use commit::{Commit, LeaseEnd, Transfer};
 pub use event::{Event, EventKind, Position};
 pub use failure::{Failure, FailureKind, Spent};
-pub use machine::{Input, InvalidTransition, Moment, Resolution, Transition, step};
+pub use input::{Input, Resolution};
+pub use machine::{InvalidTransition, Moment, Transition, step};
 pub use policy::{Backoff, Policy};
 pub use purse::{Billing, Charge, Entry, Overdrawn, Purse};
 pub use recovery::{Resume, resume};

@@ -5,7 +5,7 @@ use std::{net::IpAddr, time::Duration};
 use serde::Serialize;
 
 use super::{
-    machine::Input,
+    input::Input,
     remote::{RemoteStatus, UpstreamId},
     request::AccountName,
     state::JobState,

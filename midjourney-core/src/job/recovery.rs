@@ -15,7 +15,7 @@
 //! | `Storing` | | fetch and store again; keys are fixed, so that is harmless |
 
 use super::{
-    machine::Input,
+    input::Input,
     remote::Capabilities,
     state::{JobState, Phase},
 };
