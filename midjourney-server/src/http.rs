@@ -20,6 +20,7 @@ mod detach;
 mod edge;
 mod events;
 mod extract;
+mod follow;
 mod images;
 mod jobs;
 mod links;
@@ -32,6 +33,7 @@ mod serve;
 mod system;
 mod uploads;
 mod webhooks;
+mod ws;
 
 use std::sync::Arc;
 
@@ -177,6 +179,7 @@ struct App {
     hosts: Hosts,
     callback_host: Option<String>,
     trusted_proxies: Vec<IpNet>,
+    csrf: CsrfLayer,
     links: Links,
     outbound: Option<Outbound>,
     notifier: mj::Notifier,
@@ -216,6 +219,7 @@ pub async fn router(gateway: Gateway, options: HttpOptions) -> Router {
         hosts,
         callback_host,
         trusted_proxies,
+        csrf: csrf.clone(),
         links,
         notifier: mj::Notifier::new(outbound.clone()),
         outbound,
@@ -264,6 +268,8 @@ fn api() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(jobs::cancel))
         .routes(routes!(jobs::resolve))
         .routes(routes!(events::events))
+        .routes(routes!(events::all_events))
+        .routes(routes!(ws::socket))
         .routes(routes!(callbacks::receive, callbacks::verify))
         .routes(routes!(callbacks::receive_probe))
         .routes(routes!(callbacks::receive_for_job))

@@ -1,4 +1,4 @@
-//! A job's events as they are committed (server-sent events).
+//! Events as they are committed (server-sent events): one job's, or those of all jobs.
 
 use std::{convert::Infallible, sync::Arc, time::Duration};
 
@@ -10,24 +10,25 @@ use axum::{
         sse::{Event as Frame, KeepAlive, Sse},
     },
 };
-use futures_util::{Stream, StreamExt as _, future};
+use futures_util::{Stream, StreamExt as _, future, stream};
 use midjourney_core::{
     clock::Timestamp,
-    error::Chain,
+    error::{Chain, Error},
     gateway::FailureView,
     id::JobId,
-    job::{Event, Stage},
+    job::{Event, Position, Stage},
 };
 use serde::{Deserialize, Serialize};
 
 use super::{
     App,
     extract::{self, ApiPath, ApiQuery, LastEvent},
+    follow::FollowQuery,
     problem::Problem,
 };
 
 /// How often a quiet stream shows that it lives.
-const HEARTBEAT: Duration = Duration::from_secs(15);
+pub(super) const HEARTBEAT: Duration = Duration::from_secs(15);
 
 /// From where to tell.
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
@@ -47,6 +48,8 @@ pub(super) struct JobEvent {
     job: JobId,
     /// 1 for the job's first event, then up by one without gaps.
     sequence: u64,
+    /// Its place among the events of all jobs; what `after` of `/events` and `/ws` takes.
+    position: u64,
     /// When.
     #[schema(value_type = String, format = DateTime)]
     at: Timestamp,
@@ -67,10 +70,11 @@ pub(super) struct JobEvent {
 }
 
 impl JobEvent {
-    fn of(event: &Event) -> Self {
+    pub(super) fn of(event: &Event) -> Self {
         Self {
             job: event.job,
             sequence: event.sequence,
+            position: event.position.get(),
             at: event.at,
             kind: event.kind.name(),
             status: event.status.name(),
@@ -109,32 +113,65 @@ pub(super) async fn events(
         return Ok(StatusCode::NO_CONTENT.into_response());
     }
     let watch = app.gateway.watch(id, after).await?;
+    Ok(answer(frames(&app, watch.into_stream(), |event| event.sequence)))
+}
+
+/// Follow all jobs.
+///
+/// Server-sent events of all jobs, each with its position as `id` and its kind as `event`, in the order in which they were
+/// committed and without gaps. Begins with a bare `id`, the position to come back to until there is an event. Reconnect
+/// with `Last-Event-ID` to go on. The stream has no end of its own.
+#[utoipa::path(get, path = "/events", tag = "jobs",
+    params(
+        FollowQuery,
+        ("Last-Event-ID" = Option<u64>, Header, description = "The position last seen."),
+    ),
+    responses(
+        (status = 200, description = "The events.", content_type = "text/event-stream", body = JobEvent),
+    ),
+)]
+pub(super) async fn all_events(
+    State(app): State<Arc<App>>,
+    LastEvent(last): LastEvent,
+    ApiQuery(query): ApiQuery<FollowQuery>,
+) -> Result<Response, Problem> {
+    let after = last.map(Position::new).or(query.after);
+    let watch = query.job.watch(&app, after).await?;
+    let place = Frame::default().id(watch.position().get().to_string());
+    let frames = frames(&app, watch.into_stream(), |event| event.position.get());
+    Ok(answer(stream::once(future::ready(Ok(place))).chain(frames)))
+}
+
+/// The events as frames, until the first error or the end of the server.
+fn frames<S: Stream<Item = Result<Event, Error>>>(
+    app: &App,
+    events: S,
+    id: fn(&Event) -> u64,
+) -> impl Stream<Item = Result<Frame, Infallible>> + use<S> {
     let stopping = app.stopping.clone();
-    let frames = watch
-        .into_stream()
+    events
         .take_until(async move { stopping.begun().await })
-        .filter_map(|event| {
+        .filter_map(move |event| {
             future::ready(match event {
-                Ok(event) => frame(&event),
+                Ok(event) => frame(&event, id(&event)),
                 Err(error) => {
-                    // The reader comes back with the last sequence number it has.
+                    // The reader comes back with the last id it has.
                     tracing::warn!(error = %Chain(&error), "an event stream broke off");
                     None
                 }
             })
-        });
-    Ok(stream(frames))
+        })
 }
 
-fn frame(event: &Event) -> Option<Result<Frame, Infallible>> {
+fn frame(event: &Event, id: u64) -> Option<Result<Frame, Infallible>> {
     let frame = Frame::default()
-        .id(event.sequence.to_string())
+        .id(id.to_string())
         .event(event.kind.name())
         .json_data(JobEvent::of(event));
     frame.ok().map(Ok)
 }
 
-fn stream(frames: impl Stream<Item = Result<Frame, Infallible>> + Send + 'static) -> Response {
+fn answer(frames: impl Stream<Item = Result<Frame, Infallible>> + Send + 'static) -> Response {
     let mut response = Sse::new(frames)
         .keep_alive(KeepAlive::new().interval(HEARTBEAT))
         .into_response();

@@ -135,7 +135,8 @@ pub(super) async fn read_body(
     })
 }
 
-fn parse_object<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
+/// Reads a JSON object; a fault is told with its place.
+pub(super) fn parse_object<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
     let broken = |detail: String| Problem::at(&problem::MALFORMED, Part::Body, "", detail);
     let first = body.iter().find(|byte| !byte.is_ascii_whitespace());
     match first {
@@ -248,7 +249,7 @@ pub(super) fn sequence<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Opt
     let number = text.parse().ok().filter(|_| !text.starts_with('+'));
     number
         .map(Some)
-        .ok_or_else(|| serde::de::Error::custom("expected the `sequence` of an event, a whole number"))
+        .ok_or_else(|| serde::de::Error::custom("expected the number of an event, a whole number"))
 }
 
 /// Which picture of a job.

@@ -5,7 +5,7 @@ use utoipa::{
     openapi::{ContentBuilder, OpenApi, Ref, RefOr, ResponseBuilder, path::PathItem},
 };
 
-use super::{events::JobEvent, mj, problem};
+use super::{events::JobEvent, mj, problem, ws};
 
 #[derive(utoipa::OpenApi)]
 #[openapi(
@@ -23,7 +23,7 @@ use super::{events::JobEvent, mj, problem};
             `/mj-fast/mj`, `/mj-turbo/mj` and `/mj-relax/mj` have the same routes and draw at that speed."),
         (name = "system", description = "The server itself."),
     ),
-    components(schemas(problem::Document<'_>, JobEvent)),
+    components(schemas(problem::Document<'_>, JobEvent, ws::Command, ws::Answer)),
 )]
 struct Head;
 

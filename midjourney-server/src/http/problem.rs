@@ -94,6 +94,8 @@ classes! {
         "Call from a page of this server, from a program, or add the origin to the trusted ones.";
     DEAD_LINK = FORBIDDEN, "dead_link", "The link does not open this",
         "It has expired or was changed: ask for the job again to get a new one.";
+    UPGRADE = UPGRADE_REQUIRED, "upgrade_required", "The route speaks another protocol",
+        "Open it with a WebSocket client, over HTTP/1.1.";
     UNKNOWN_HOST = MISDIRECTED_REQUEST, "unknown_host", "This server does not go by that name",
         "Use its address, or add the name to the known ones.";
     OTHER = BAD_REQUEST, "bad_request", "The request was refused",
@@ -255,6 +257,16 @@ impl Problem {
     /// What is wrong, with its place.
     pub(super) fn detail(&self) -> &str {
         &self.detail
+    }
+
+    /// The machine-readable code.
+    pub(super) const fn code(&self) -> &'static str {
+        self.class.code
+    }
+
+    /// The first thing that is wrong with the request.
+    pub(super) fn fault(&self) -> Option<&Fault> {
+        self.errors.first()
     }
 
     /// The HTTP status.

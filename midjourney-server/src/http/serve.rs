@@ -8,7 +8,10 @@ use std::{
     time::Duration,
 };
 
-use axum::Router;
+use axum::{
+    Router,
+    http::{Request, header},
+};
 use axum_server::{Handle, accept::Accept};
 use futures_util::future::try_join_all;
 use tokio::{
@@ -130,9 +133,9 @@ pub async fn serve(
     options: ServeOptions,
     stopping: Stopping,
 ) -> io::Result<()> {
-    let cap = Cap(Arc::new(Semaphore::new(
-        options.connections.min(Semaphore::MAX_PERMITS),
-    )));
+    let most = options.connections.min(Semaphore::MAX_PERMITS);
+    let places = Arc::new(Semaphore::new(most));
+    let cap = Cap(Arc::clone(&places));
     let mut servers = Vec::with_capacity(listeners.len());
     let mut handles = Vec::with_capacity(listeners.len());
     for listener in listeners {
@@ -166,10 +169,14 @@ pub async fn serve(
         std::future::pending::<()>().await;
     };
     tokio::select! {
-        served = try_join_all(servers) => served.map(drop),
-        () = end => Ok(()),
-        () = tick(options.head_time / 2) => Ok(()),
+        served = try_join_all(servers) => drop(served?),
+        () = end => {}
+        () = tick(options.head_time / 2) => {}
     }
+    // What became a WebSocket is no connection of the server's any more, but still has its place.
+    let all = u32::try_from(most).unwrap_or(u32::MAX);
+    drop(tokio::time::timeout(options.grace, places.acquire_many(all)).await);
+    Ok(())
 }
 
 /// Never ends. Without it about every second request would cost a system call more: tokio makes one for each timer that
@@ -197,27 +204,26 @@ impl<S> Accept<TcpStream, S> for Cap {
         let admitted = Arc::clone(&self.0)
             .try_acquire_owned()
             .map(|permit| {
-                (
-                    stream,
-                    Admitted {
-                        service,
-                        _permit: Arc::new(permit),
-                    },
-                )
+                let place = Place(Arc::new(permit));
+                (stream, Admitted { service, place })
             })
             .map_err(|_| io::Error::other("as many connections as may be are open"));
         std::future::ready(admitted)
     }
 }
 
+/// A connection's place among those that may be open at once; given back when the last copy is dropped.
+#[derive(Clone, Debug)]
+pub(super) struct Place(#[expect(dead_code, reason = "only kept")] Arc<OwnedSemaphorePermit>);
+
 /// A connection's service; gives its place back when the connection ends.
 #[derive(Clone, Debug)]
 struct Admitted<S> {
     service: S,
-    _permit: Arc<OwnedSemaphorePermit>,
+    place: Place,
 }
 
-impl<R, S: Service<R>> Service<R> for Admitted<S> {
+impl<B, S: Service<Request<B>>> Service<Request<B>> for Admitted<S> {
     type Response = S::Response;
     type Error = S::Error;
     type Future = S::Future;
@@ -226,7 +232,11 @@ impl<R, S: Service<R>> Service<R> for Admitted<S> {
         self.service.poll_ready(context)
     }
 
-    fn call(&mut self, request: R) -> S::Future {
+    fn call(&mut self, mut request: Request<B>) -> S::Future {
+        // What the connection is to become outlives it, and keeps its place.
+        if request.headers().contains_key(header::UPGRADE) {
+            request.extensions_mut().insert(self.place.clone());
+        }
         self.service.call(request)
     }
 }

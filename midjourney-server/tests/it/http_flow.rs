@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use crate::http_support::{Server, Setup, send, text};
 
 /// The events of a stream as `(id, name, data)`.
-fn events(body: &str) -> Vec<(u64, String, Value)> {
+pub(crate) fn events(body: &str) -> Vec<(u64, String, Value)> {
     let field = |block: &str, name: &str| {
         let line = block.lines().find_map(|line| line.strip_prefix(name));
         line.map(|line| line.trim_start_matches(':').trim_start().to_owned())

@@ -45,11 +45,19 @@ async fn everything_that_is_described_is_there_and_every_reference_leads_somewhe
                 .await
                 .unwrap();
             assert_ne!(answer.status(), StatusCode::METHOD_NOT_ALLOWED, "{method} {path}");
+            if answer
+                .headers()
+                .get("content-type")
+                .is_some_and(|kind| kind == "text/event-stream")
+            {
+                // It is there, and has no end.
+                continue;
+            }
             let body = answer.text().await.unwrap();
             assert!(!body.contains("no such route"), "{method} {path}: {body}");
         }
     }
-    assert_eq!(operations, 73);
+    assert_eq!(operations, 75);
     let mut stack = vec![&api];
     while let Some(value) = stack.pop() {
         match value {
