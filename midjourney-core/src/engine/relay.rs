@@ -36,12 +36,11 @@ impl Relay {
 
     /// Makes the deliveries of the next events. Returns whether there may be more.
     pub(super) async fn step(&mut self, parts: &Parts, webhooks: &Webhooks) -> Result<bool, BoxError> {
-        let (noted, read) = match self.place {
-            Some(place) => place,
-            None => {
-                let noted = webhooks.store.relayed().await?;
-                (noted, noted)
-            }
+        let (noted, read) = if let Some(place) = self.place {
+            place
+        } else {
+            let noted = webhooks.store.relayed().await?;
+            (noted, noted)
         };
         self.place = Some((noted, read));
         let events = parts.jobs.events(read, BATCH).await?;
