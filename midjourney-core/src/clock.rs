@@ -40,6 +40,14 @@ impl Timestamp {
         )
     }
 
+    /// This moment less `span`; stops at the smallest representable moment instead of wrapping.
+    pub fn saturating_sub(self, span: Duration) -> Self {
+        Self(
+            self.0
+                .saturating_sub(i64::try_from(span.as_millis()).unwrap_or(i64::MAX)),
+        )
+    }
+
     /// How long ago `earlier` was, or zero where `earlier` lies ahead (clocks do jump).
     pub fn saturating_since(self, earlier: Self) -> Duration {
         Duration::from_millis(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))

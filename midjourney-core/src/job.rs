@@ -29,8 +29,8 @@ pub mod store;
 
 pub use action::{Action, Direction, Motion, Need, Needs, Shape, Strength, UpscaleMode, Zoom};
 pub use callback::{
-    CALLBACKS_KEPT, CallbackQuery, CallbackRecord, CallbackTally, KNOWN_AGAIN, Meaning, REPLAY_WINDOW,
-    Verdict, heed,
+    CALLBACKS_KEPT, CallbackQuery, CallbackRecord, CallbackTally, KNOWN_AGAIN, Meaning, PARKED_FOR,
+    REPLAY_WINDOW, Verdict, heed,
 };
 pub use commit::{Commit, LeaseEnd, Transfer};
 pub use event::{Event, EventKind, Position};

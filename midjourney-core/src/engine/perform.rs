@@ -13,8 +13,9 @@ use crate::{
     error::{Applied, Chain},
     image::Image,
     job::{
-        Claimed, Commit, Failure, FailureKind, Input, Job, JobState, Lease, LeaseEnd, Life, Moment, Nonce,
-        Phase, Resume, Status, StoreError, Transfer, UpstreamId, resume, step,
+        CallbackQuery, Claimed, Commit, Failure, FailureKind, Input, Job, JobState, Lease, LeaseEnd, Life,
+        Moment, Nonce, PARKED_FOR, Phase, Resume, Status, StoreError, Transfer, UpstreamId, Verdict, resume,
+        step,
     },
 };
 
@@ -407,6 +408,9 @@ impl Worker {
             match self.parts.jobs.commit(commit).await {
                 Ok(job) => {
                     self.job = job;
+                    if !go_on && let Input::Accepted { upstream } = &input {
+                        self.heed_parked(upstream).await;
+                    }
                     return if go_on { Next::GoOn } else { Next::LetGo };
                 }
                 Err(StoreError::Stale(id)) => match self.parts.jobs.load(id).await {
@@ -459,6 +463,33 @@ impl Worker {
                 );
                 return Next::LetGo;
             }
+        }
+    }
+
+    /// Has the task asked about at once where a callback spoke of it before its job was known to have it. Nothing is lost
+    /// where this fails: the first look comes by itself.
+    async fn heed_parked(&self, task: &UpstreamId) {
+        if self.parts.callback.is_none() {
+            return;
+        }
+        let (jobs, at) = (&self.parts.jobs, self.moment());
+        let query = CallbackQuery {
+            verdict: Some(Verdict::Parked),
+            task: Some(task.clone()),
+            since: Some(at.now.saturating_sub(PARKED_FOR)),
+            limit: 1,
+            ..CallbackQuery::default()
+        };
+        match jobs.callbacks(&query).await {
+            Ok(parked) if parked.items.is_empty() => return,
+            Ok(_) => {}
+            Err(error) => return debug!(error = %Chain(&error), "parked callbacks could not be read"),
+        }
+        let Ok(next) = step(&self.job.life, Input::Hinted, &self.parts.policy, at) else {
+            return;
+        };
+        if let Err(error) = jobs.commit(Commit::step(&self.job, next, at.now)).await {
+            debug!(error = %Chain(&error), "a parked callback was not heeded");
         }
     }
 

@@ -151,7 +151,7 @@ impl Gateway {
         };
         // Accounts may share a secret: whose it is, the task tells.
         let jobs = &self.parts.jobs;
-        for (account, _) in signers {
+        for (account, _) in &signers {
             let Some(id) = jobs.job_of_task(&account.name, &proved.callback.upstream).await? else {
                 continue;
             };
@@ -166,6 +166,13 @@ impl Gateway {
         record.mark = None;
         let record = record.judged(Verdict::Parked, "no job under way has this task, or not yet");
         jobs.put_callbacks(std::slice::from_ref(&record)).await?;
+        // A worker may have committed the task meanwhile, and looked for parked callbacks before this was one.
+        for (account, _) in signers {
+            if let Some(id) = jobs.job_of_task(&account.name, &proved.callback.upstream).await? {
+                // The job may need no news any more; and if it changes too fast, it is being looked at.
+                drop(self.change(id, &Input::Hinted).await);
+            }
+        }
         Ok(record)
     }
 

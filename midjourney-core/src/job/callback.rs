@@ -28,6 +28,9 @@ pub const CALLBACKS_KEPT: u64 = 10_000;
 /// How long a callback that was heeded is known again, however many came since: longer than its signature is good for.
 pub const KNOWN_AGAIN: Duration = Duration::from_secs(2 * 300 + 600);
 
+/// How long a callback waits for its job to get the task that it speaks of.
+pub const PARKED_FOR: Duration = Duration::from_secs(600);
+
 /// What became of a callback.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -41,7 +44,8 @@ pub enum Verdict {
     Repeated,
     /// Its job needs no news any more.
     Late,
-    /// It is signed, and no job under way has its task, or not yet.
+    /// It is signed, and no job under way has its task, or not yet. A job that gets the task within
+    /// [`PARKED_FOR`] has it asked about at once.
     Parked,
     /// It speaks of another task than the job has.
     Foreign,
@@ -191,8 +195,8 @@ pub struct CallbackQuery {
     pub job: Option<JobId>,
     /// With this verdict only.
     pub verdict: Option<Verdict>,
-    /// Of this account and task only.
-    pub task: Option<(AccountName, UpstreamId)>,
+    /// Of this task only, whichever account it is of: accounts may share a secret.
+    pub task: Option<UpstreamId>,
     /// Those that came at this moment or later.
     pub since: Option<Timestamp>,
     /// Those after this cursor.

@@ -20,7 +20,10 @@ use midjourney_core::{
     engine::Parts,
     gateway::{Gateway, PromptRules},
     id::JobId,
-    job::{AccountName, CallbackQuery, CallbackRecord, EventKind, REPLAY_WINDOW, Stage, Status, Verdict},
+    job::{
+        AccountName, CALLBACKS_KEPT, CallbackQuery, CallbackRecord, EventKind, PARKED_FOR, REPLAY_WINDOW, Stage, Status,
+        Verdict,
+    },
     key::Secret,
     testing::{FakeClient, SeededEntropy, SubmitOutcome},
     webhook::{CallbackRegistration, Headers, Incoming},
@@ -42,7 +45,7 @@ pub(crate) fn reachable(client: FakeClient) -> World {
 }
 
 /// What only the upstream of `job` was told: the end of its address.
-fn segment(world: &World, job: JobId) -> String {
+pub(crate) fn segment(world: &World, job: JobId) -> String {
     let address = world.callback.as_ref().unwrap().url_for(job);
     address.expose().rsplit('/').next().unwrap().to_owned()
 }
@@ -75,7 +78,7 @@ async fn recorded(world: &World) -> Vec<CallbackRecord> {
 }
 
 /// A job whose task is under way, and nobody working on it.
-async fn submitted(world: &World) -> (JobId, String) {
+pub(crate) async fn submitted(world: &World) -> (JobId, String) {
     let id = world.accepted().await;
     let engine = world.start();
     world
@@ -405,6 +408,75 @@ async fn a_secret_that_two_accounts_share_tells_not_whose_the_task_is() {
     let record = gateway.receive(news).await.unwrap();
     assert_eq!((record.verdict, record.job), (Verdict::Applied, Some(id)));
     assert_eq!(record.account, Some(AccountName::new("fake")));
+}
+
+/// 1,500 forged ones a second: the history keeps its size, and each good one among them is heeded.
+#[tokio::test]
+async fn a_flood_of_forgeries_drowns_nothing() {
+    const SECONDS: u64 = 15;
+    let world = reachable(FakeClient::new().signing());
+    let (id, task) = submitted(&world).await;
+    let gateway = world.gateway_over(Arc::clone(&world.jobs), 78);
+    for second in 0..SECONDS {
+        for number in 0..1_500 {
+            let forged = Incoming::new(Bytes::from(format!("{task} {second} {number}")));
+            let forged = if number % 2 == 0 {
+                signed(forged, "bad")
+            } else {
+                forged
+            };
+            assert_eq!(gateway.receive(forged).await.unwrap().verdict, Verdict::Forged);
+        }
+        let good = signed(to_job(&world, id, &format!("{task} {second}")), "good");
+        assert_eq!(gateway.receive(good).await.unwrap().verdict, Verdict::Applied);
+        let recorded = (second + 1).saturating_mul(1_000).min(CALLBACKS_KEPT);
+        world
+            .live_until("the records", async || {
+                let status = gateway.callback_status().await.unwrap();
+                status.verdicts["forged"] == recorded
+            })
+            .await;
+    }
+    let status = gateway.callback_status().await.unwrap();
+    assert_eq!(
+        (status.verdicts["forged"], status.verdicts["applied"]),
+        (CALLBACKS_KEPT, SECONDS)
+    );
+    assert!(status.last_callback_at.is_some());
+}
+
+/// A callback that comes before the answer to the submit is not lost: the task is asked about as soon as it is known whose
+/// it is, and for ten minutes.
+#[tokio::test]
+async fn an_early_callback_is_heeded_once_its_task_is_known() {
+    let exactly = PARKED_FOR;
+    let longer = PARKED_FOR.saturating_add(Duration::from_millis(1));
+    for (task, before, at_once) in [
+        ("task-1", Duration::ZERO, true),
+        ("task-1", exactly, true),
+        ("task-1", longer, false),
+        ("task-2", Duration::ZERO, false),
+    ] {
+        let world = reachable(FakeClient::new().signing());
+        let early = signed(Incoming::new(Bytes::from(format!("{task} done"))), "good");
+        assert_eq!(verdict(&world, early).await, Verdict::Parked);
+        world.clock.advance(before);
+        let id = world.accepted().await;
+        let engine = world.start();
+        // The time stands still: whatever happens now, happens at once.
+        for _ in 0..2_000 {
+            tokio::task::yield_now().await;
+        }
+        let tasks = world.client.tasks();
+        assert_eq!(
+            world.client.polls(&tasks[0]) > 0,
+            at_once,
+            "{task} after {before:?}"
+        );
+        assert_eq!(world.live_until_over(id).await.status(), Status::Completed);
+        drop(engine);
+        assert_eq!(world.client.paid(), 1);
+    }
 }
 
 /// 1,000 callbacks, each ten times from 32 tasks.

@@ -116,10 +116,9 @@ pub(super) fn list(
     };
     let wanted = query.verdict;
     let verdict = Verdict::ALL.iter().position(|verdict| Some(*verdict) == wanted);
-    let of = query.task.as_ref();
     db.prepare_cached(&format!(
         "SELECT {CALLBACK} FROM callbacks WHERE id < ?1 AND id >= ?5 AND {job} AND (?4 IS NULL OR verdict = ?4)
-             AND (?6 IS NULL OR account = ?6) AND (?7 IS NULL OR task = ?7)
+             AND (?6 IS NULL OR task = ?6)
          ORDER BY id DESC LIMIT ?2"
     ))?
     .query_map(
@@ -129,8 +128,7 @@ pub(super) fn list(
             query.job.as_ref().map(JobId::as_bytes),
             verdict.map(count),
             query.since.map(first_id).unwrap_or_default(),
-            of.map(|(account, _)| account.as_str()),
-            of.map(|(_, task)| task.as_str()),
+            query.task.as_ref().map(UpstreamId::as_str),
         ],
         RawCallback::read,
     )?

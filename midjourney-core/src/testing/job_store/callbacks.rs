@@ -74,17 +74,11 @@ pub async fn callbacks_are_found_again_as_they_were(store: Arc<dyn JobStore>) {
     assert_eq!(store.callbacks(&of_job).await.unwrap().items, told);
 }
 
-/// Of one account's task alone, and from a moment on.
+/// Of this task alone, and from a moment on.
 pub async fn callbacks_are_found_by_their_task(store: Arc<dyn JobStore>) {
     let mut told = Vec::new();
-    for (number, (millis, account, task)) in (1..).zip([
-        (10, "main", "task-1"),
-        (20, "main", "task-1"),
-        (30, "main", "task-2"),
-        (40, "other", "task-1"),
-    ]) {
+    for (number, (millis, task)) in (1..).zip([(10, "task-1"), (20, "task-1"), (30, "task-2")]) {
         let mut callback = callback(number, millis, Verdict::Parked);
-        callback.account = Some(AccountName::new(account));
         callback.task = Some(UpstreamId::new(task));
         told.push(callback);
     }
@@ -94,7 +88,7 @@ pub async fn callbacks_are_found_by_their_task(store: Arc<dyn JobStore>) {
         .await
         .unwrap();
     let mut query = CallbackQuery {
-        task: Some((AccountName::new("main"), UpstreamId::new("task-1"))),
+        task: Some(UpstreamId::new("task-1")),
         limit: 10,
         ..CallbackQuery::default()
     };
