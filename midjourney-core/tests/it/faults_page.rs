@@ -3,12 +3,14 @@
 use std::{fs, path::Path};
 
 /// Where the tests of a module may be.
-const PLACES: [&str; 5] = [
+const PLACES: [&str; 7] = [
     "midjourney-core/tests/it/{}.rs",
     "midjourney-server/tests/it/{}.rs",
     "midjourney-storage/tests/it/{}.rs",
     "midjourney-core/src/testing/{}.rs",
     "midjourney-core/src/{}/tests.rs",
+    "midjourney-core/src/webhook/{}.rs",
+    "midjourney-server/src/http/{}.rs",
 ];
 
 #[test]

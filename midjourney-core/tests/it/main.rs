@@ -24,6 +24,8 @@ mod evolink;
 mod faults_page;
 #[cfg(feature = "simulator")]
 mod follow_ups;
+#[cfg(feature = "upstream-legnext")]
+mod forgeries;
 mod given;
 #[cfg(feature = "upstream-legnext")]
 mod legnext;

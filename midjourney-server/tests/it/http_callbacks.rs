@@ -209,6 +209,38 @@ async fn the_public_name_leads_to_callbacks_alone() {
 }
 
 #[tokio::test]
+async fn a_body_that_is_not_what_it_says_is_refused() {
+    let server = deaf().start().await;
+    let head = "POST /webhook/midjourney HTTP/1.1\r\nhost: localhost\r\n";
+    let endless: String = std::iter::once(format!("{head}transfer-encoding: chunked\r\n\r\n"))
+        .chain((0..20).map(|_| format!("10000\r\n{}\r\n", "a".repeat(0x1_0000))))
+        .collect();
+    for (request, status) in [
+        (endless, "413"),
+        (
+            format!("{head}content-length: 5\r\ncontent-length: 6\r\n\r\nhello"),
+            "400",
+        ),
+        (format!("{head}content-length: -1\r\n\r\n"), "400"),
+        (
+            format!("{head}transfer-encoding: chunked\r\n\r\nmuch\r\nhello\r\n"),
+            "400",
+        ),
+    ] {
+        let answer = server.raw(request.as_bytes()).await;
+        let begin: String = request[head.len()..].chars().take(30).collect();
+        assert!(
+            answer.starts_with(&format!("HTTP/1.1 {status} ")),
+            "{begin}: {answer}"
+        );
+    }
+    // Nothing is unpacked: packed bytes are bytes that nobody signed.
+    let packed = server.post("/webhook/midjourney").body(vec![0x1f, 0x8b, 8, 0]);
+    let (status, _) = send(packed.header("content-encoding", "gzip")).await;
+    assert_eq!(status, StatusCode::UNAUTHORIZED);
+}
+
+#[tokio::test]
 async fn who_guesses_addresses_is_stopped_after_sixty_in_a_minute() {
     let server = deaf().start().await;
     let wrong = format!("/webhook/midjourney/job_{:032x}.{:064x}", 1, 2);

@@ -14,11 +14,12 @@ use midjourney_core::{
     delivery::DeliveryStore,
     delivery_store_suite,
     error::Chain,
-    id::{ImageId, JobId, WorkerId},
+    id::{CallbackId, ImageId, JobId, WorkerId},
     image::{Image, ImageDigest, ImageKey, ImageKind, MediaType},
     job::{
-        AccountName, Claim, Commit, EventKind, IdempotencyKey, ImageQuery, Insertion, Job, JobQuery,
-        JobRequest, JobState, JobStore, LeaseEnd, NewJob, NewJobs, Owner, Position, StoreError, UpstreamId,
+        AccountName, CallbackRecord, Claim, Commit, EventKind, IdempotencyKey, ImageQuery, Insertion, Job,
+        JobQuery, JobRequest, JobState, JobStore, LeaseEnd, NewJob, NewJobs, Owner, Position, StoreError,
+        UpstreamId, Verdict,
     },
     job_store_suite,
     testing::SeededEntropy,
@@ -166,6 +167,25 @@ async fn a_new_opening_finds_everything() {
     store.close().await.unwrap();
     let again = open(&file(&folder)).await;
     assert_eq!(all(&again, &done, asked).await, before);
+}
+
+/// A callback that was heeded before a restart is known after it.
+#[tokio::test]
+async fn a_callback_is_known_after_a_restart() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(&file(&folder)).await;
+    let job = insert(&store, 1, 1).await.remove(0);
+    let caused = |job: &Job, seed: u64| {
+        let id = CallbackId::new(NOW, &SeededEntropy::new(seed));
+        let mut callback = CallbackRecord::new(id, NOW, 1, None, Verdict::Applied);
+        callback.mark = Some([7; 32]);
+        Commit::new(job, job.life.clone(), None, NOW).caused_by(callback)
+    };
+    let job = store.commit(caused(&job, 1)).await.unwrap();
+    store.close().await.unwrap();
+    let again = open(&file(&folder)).await;
+    let refused = again.commit(caused(&job, 2)).await;
+    assert!(matches!(refused, Err(StoreError::Repeated(_))), "{refused:?}");
 }
 
 #[tokio::test]
