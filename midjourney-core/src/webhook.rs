@@ -9,7 +9,7 @@ mod guesses;
 mod incoming;
 mod probe;
 
-use std::fmt;
+use std::{fmt, time::Duration};
 
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::Sha256;
@@ -26,6 +26,9 @@ use crate::{
     id::JobId,
     key::Secret,
 };
+
+/// How far the clock of what is signed may be from ours, both ways.
+pub const REPLAY_WINDOW: Duration = Duration::from_secs(300);
 
 /// Keeps this use of the secret apart from any other.
 const PURPOSE: &[u8] = b"callback:v1:";
@@ -151,8 +154,6 @@ fn keyed(secret: &Secret, purpose: &[u8], text: &str) -> Option<Hmac<Sha256>> {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
     use crate::clock::OsEntropy;
 

@@ -10,6 +10,7 @@ use super::{
     request::AccountName,
     state::JobState,
 };
+pub use crate::webhook::REPLAY_WINDOW;
 use crate::{
     clock::Timestamp,
     id::{CallbackId, JobId},
@@ -18,9 +19,6 @@ use crate::{
 
 /// The longest detail that is kept with a callback, in bytes.
 const MAX_DETAIL: usize = 300;
-
-/// How far the clock of a signed callback may be from ours, both ways.
-pub const REPLAY_WINDOW: Duration = Duration::from_secs(300);
 
 /// How many callbacks are kept in any case, the refused ones at most.
 pub const CALLBACKS_KEPT: u64 = 10_000;

@@ -69,7 +69,10 @@ impl Callbacks {
                 query.job.is_none_or(|job| one.job == Some(job))
                     && query.verdict.is_none_or(|verdict| one.verdict == verdict)
                     && query.since.is_none_or(|since| one.at >= since)
-                    && query.task.as_ref().is_none_or(|task| one.task.as_ref() == Some(task))
+                    && query
+                        .task
+                        .as_ref()
+                        .is_none_or(|task| one.task.as_ref() == Some(task))
             };
             let older = of.range((Bound::Unbounded, before)).rev().map(|(_, one)| one);
             older

@@ -2,8 +2,7 @@
 
 use serde::Deserialize;
 
-use super::{CallbackRegistration, Probe, ProbeAnswer};
-use crate::job::REPLAY_WINDOW;
+use super::{CallbackRegistration, Probe, ProbeAnswer, REPLAY_WINDOW};
 #[cfg(feature = "http")]
 use crate::{
     error::Chain,

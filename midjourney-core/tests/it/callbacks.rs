@@ -21,8 +21,8 @@ use midjourney_core::{
     gateway::{Gateway, PromptRules},
     id::JobId,
     job::{
-        AccountName, CALLBACKS_KEPT, CallbackQuery, CallbackRecord, EventKind, PARKED_FOR, REPLAY_WINDOW, Stage, Status,
-        Verdict,
+        AccountName, CALLBACKS_KEPT, CallbackQuery, CallbackRecord, EventKind, PARKED_FOR, REPLAY_WINDOW,
+        Stage, Status, Verdict,
     },
     key::Secret,
     testing::{FakeClient, SeededEntropy, SubmitOutcome},
