@@ -7,6 +7,7 @@ mod client;
 mod guard;
 mod obstacle;
 mod retry_after;
+mod tls;
 
 pub use client::{Answer, Download, Outbound, OutboundError, OutboundOptions, OutboundRequest};
 pub use guard::{BlockedAddress, RefusedUrl, is_public};

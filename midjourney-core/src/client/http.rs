@@ -214,21 +214,26 @@ impl Caller {
         }
     }
 
+    /// The bytes of a picture whose link came with a request. No operator wrote it, so it may not lead to an upstream that
+    /// is private.
+    pub(super) async fn brought(&self, url: &str) -> Result<ByteStream, ClientError> {
+        Self::given(get(&self.options.outbound, url).await?)
+    }
+
     /// What a picture's server answers, whatever it is.
     pub(super) async fn download(&self, image: &RemoteImage) -> Result<Download, ClientError> {
-        let unavailable = |message: &str| Failure::new(FailureKind::ImageUnavailable, message);
-        self.outbound
-            .download(&image.url)
-            .await
-            .map_err(|error| match error {
-                OutboundError::Refused(_) | OutboundError::TooManyRedirects | OutboundError::Setup(_) => {
-                    ClientError::refused(unavailable("the picture's address may not be called"))
-                        .with_source(error)
-                }
-                _ => ClientError::not_now(unavailable("the picture could not be fetched"), None)
-                    .with_source(error),
-            })
+        get(&self.outbound, &image.url).await
     }
+}
+
+async fn get(outbound: &Outbound, url: &str) -> Result<Download, ClientError> {
+    let unavailable = |message: &str| Failure::new(FailureKind::ImageUnavailable, message);
+    outbound.download(url).await.map_err(|error| match error {
+        OutboundError::Refused(_) | OutboundError::TooManyRedirects | OutboundError::Setup(_) => {
+            ClientError::refused(unavailable("the picture's address may not be called")).with_source(error)
+        }
+        _ => ClientError::not_now(unavailable("the picture could not be fetched"), None).with_source(error),
+    })
 }
 
 /// A body as JSON. Plain texts and numbers cannot fail to be written.

@@ -115,3 +115,6 @@ mod http {
         }
     }
 }
+
+#[cfg(all(test, feature = "http"))]
+mod tests;

@@ -10,7 +10,10 @@ use reqwest::{
 use tokio::time::{Instant, timeout_at};
 use url::{Host, Url};
 
-use super::guard::{self, Reach, RefusedUrl, Resolver, Route};
+use super::{
+    guard::{self, Reach, RefusedUrl, Resolver, Route},
+    tls,
+};
 use crate::{error::BoxError, image::ByteStream, key::Secret};
 
 /// How many redirects a download follows.
@@ -371,8 +374,7 @@ impl Outbound {
     /// **Cancel safety:** safe.
     pub async fn download(&self, url: &str) -> Result<Download, OutboundError> {
         let deadline = Instant::now() + self.options.download_timeout;
-        let refused = |_| OutboundError::Refused(RefusedUrl::Malformed);
-        let mut url = Url::parse(url).map_err(refused)?;
+        let mut url = Url::parse(url).map_err(|_| OutboundError::Refused(RefusedUrl::Malformed))?;
         // A stranger's redirect must not reach the trusted origin, which may be an open gateway on this machine.
         let mut may_trust = true;
         for _ in 0..=MAX_HOPS {
@@ -389,13 +391,7 @@ impl Outbound {
                     body: self.stream(response, deadline),
                 });
             };
-            let to = to
-                .to_str()
-                .map_err(|_| OutboundError::Refused(RefusedUrl::Malformed))?;
-            let next = url.join(to).map_err(refused)?;
-            if url.scheme() == "https" && next.scheme() == "http" {
-                return Err(OutboundError::Refused(RefusedUrl::Downgrade));
-            }
+            let next = guard::next_hop(&url, to).map_err(OutboundError::Refused)?;
             may_trust &= next.origin() == url.origin();
             url = next;
         }
@@ -446,7 +442,9 @@ fn lost(error: reqwest::Error) -> OutboundError {
 )]
 fn build(options: &OutboundOptions, guarded: bool, keep: bool) -> Result<Client, OutboundError> {
     let setup = |error: reqwest::Error| OutboundError::Setup(error.without_url().into());
+    let tls = tls::settings().map_err(|error| OutboundError::Setup(error.into()))?;
     let mut builder = Client::builder()
+        .tls_backend_preconfigured(tls)
         .user_agent(&options.user_agent)
         .connect_timeout(options.connect_timeout)
         .redirect(reqwest::redirect::Policy::none())

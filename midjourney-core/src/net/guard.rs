@@ -6,7 +6,10 @@ use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
 };
 
-use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+use reqwest::{
+    dns::{Addrs, Name, Resolve, Resolving},
+    header::HeaderValue,
+};
 use url::{Host, Url};
 
 /// The address is not on the public internet.
@@ -152,6 +155,16 @@ pub(super) fn check(url: &Url, trusted: Option<&Url>, reach: Reach) -> Result<Ro
     Ok(Route::Guarded)
 }
 
+/// Where `location`, which the server at `from` answered with, leads. Whether that may be called is for [`check`] to say.
+pub(super) fn next_hop(from: &Url, location: &HeaderValue) -> Result<Url, RefusedUrl> {
+    let location = location.to_str().map_err(|_| RefusedUrl::Malformed)?;
+    let next = from.join(location).map_err(|_| RefusedUrl::Malformed)?;
+    if from.scheme() == "https" && next.scheme() == "http" {
+        return Err(RefusedUrl::Downgrade);
+    }
+    Ok(next)
+}
+
 /// Keeps the public ones of the addresses that a name resolved to.
 fn public_only(found: impl Iterator<Item = SocketAddr>) -> Result<Vec<SocketAddr>, BlockedAddress> {
     let (public, blocked): (Vec<_>, Vec<_>) = found.partition(|found| is_public(found.ip()));
@@ -191,157 +204,4 @@ impl Resolve for Resolver {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// Each range of the table with its edges and the addresses just outside.
-    #[test]
-    fn the_address_table() {
-        let blocked = "0.0.0.0 0.255.255.255 10.0.0.0 10.255.255.255 100.64.0.0 100.100.100.200 100.127.255.255 \
-            127.0.0.0 127.0.0.1 127.255.255.255 169.254.0.0 169.254.169.254 169.254.255.255 172.16.0.0 172.31.255.255 \
-            192.0.0.0 192.0.0.192 192.0.0.255 192.0.2.0 192.0.2.255 192.88.99.0 192.88.99.255 192.168.0.0 \
-            192.168.255.255 198.18.0.0 198.19.255.255 198.51.100.0 198.51.100.255 203.0.113.0 203.0.113.255 \
-            168.63.129.16 224.0.0.0 224.0.0.1 239.255.255.255 240.0.0.0 255.255.255.254 255.255.255.255 \
-            :: ::1 ::2 ::7f00:1 ::ffff:127.0.0.1 ::ffff:10.0.0.1 ::ffff:169.254.169.254 ::ffff:192.168.1.1 \
-            ::ffff:0:127.0.0.1 64:ff9b:: 64:ff9b::7f00:1 64:ff9b::808:808 64:ff9b:1:: 64:ff9b:1::a00:1 100:: 100::1 \
-            2001:: 2001::1 2001:1ff:ffff:: 2001:10:: 2001:20:: 2001:db8:: 2001:db8:ffff:ffff:ffff:ffff:ffff:ffff \
-            2002:: 2002:7f00:1:: 2002:a00:1:: 2002:808:808:: 3fff:: 3fff:fff:ffff:: 5f00:: 5f00:ffff:: fc00:: fd00::1 \
-            fd00:ec2::254 fdff:ffff:ffff:ffff:ffff:ffff:ffff:ffff fe80:: fe80::1 febf:ffff:: fec0::1 feff:: ff00:: \
-            ff02::1 ffff:: 4000:: 1fff:: 8000::1";
-        let public = "1.0.0.0 1.1.1.1 8.8.8.8 9.255.255.255 11.0.0.0 100.63.255.255 100.128.0.0 126.255.255.255 \
-            128.0.0.0 168.63.129.15 168.63.129.17 169.253.255.255 169.255.0.0 172.15.255.255 172.32.0.0 191.255.255.255 \
-            192.0.1.0 192.0.3.0 192.88.98.255 192.88.100.0 192.167.255.255 192.169.0.0 198.17.255.255 198.20.0.0 \
-            198.51.99.255 198.51.101.0 203.0.112.255 203.0.114.0 223.255.255.255 ::ffff:8.8.8.8 2000:: 2001:200:: \
-            2001:db7:ffff:: 2001:db9:: 2001:4860:4860::8888 2003:: 2606:4700:4700::1111 3fff:1000:: 3ffe::1";
-        let read = |list: &'static str| list.split_whitespace().map(|text| (text, text.parse().unwrap()));
-        for (text, address) in read(blocked) {
-            assert!(!is_public(address), "{text}");
-        }
-        for (text, address) in read(public) {
-            assert!(is_public(address), "{text}");
-        }
-        assert!(read(blocked).chain(read(public)).count() >= 110);
-    }
-
-    /// Ways to write an address that is not public so that it does not look like one.
-    #[test]
-    fn the_spelling_table() {
-        let spellings = [
-            "http://127.0.0.1/",
-            "http://127.0.0.1:80/",
-            "http://127.1/",
-            "http://127.0.1/",
-            "http://2130706433/",
-            "http://0x7f000001/",
-            "http://0x7f.0.0.1/",
-            "http://0x7f.1/",
-            "http://0177.0.0.1/",
-            "http://017700000001/",
-            "http://0/",
-            "http://0.0.0.0/",
-            "http://0x0/",
-            "http://127.0.0.1./",
-            "http://127.000.000.001/",
-            "http://１２７.0.0.1/",
-            "http://127。0。0。1/",
-            "http://127．0．0．1/",
-            "http://①②⑦.0.0.1/",
-            "http:\\\\127.0.0.1/",
-            "http:127.0.0.1/",
-            "http:/127.0.0.1/",
-            "http:///127.0.0.1/",
-            "http:////127.0.0.1/",
-            "hTTp://127.0.0.1/",
-            "http://127.0.0.1?x",
-            "http://127.0.0.1#x",
-            "http://127.0.0.1\\@example.com/",
-            "http://\t127.0.0.1/",
-            "http://127.0.\n0.1/",
-            " http://127.0.0.1/",
-            "http://%31%32%37.0.0.1/",
-            "http://169.254.169.254/latest/meta-data/",
-            "http://169.254.169.254./",
-            "http://0xa9fea9fe/",
-            "http://2852039166/",
-            "http://[::1]/",
-            "http://[0:0:0:0:0:0:0:1]/",
-            "http://[::]/",
-            "http://[::ffff:127.0.0.1]/",
-            "http://[::ffff:7f00:1]/",
-            "http://[::ffff:a9fe:a9fe]/",
-            "http://[64:ff9b::7f00:1]/",
-            "http://[2002:7f00:1::]/",
-            "http://[fe80::1]/",
-            "http://[fd00:ec2::254]/",
-            "https://10.0.0.1/",
-            "https://192.168.0.1/",
-            "http://172.16.0.1/",
-            "http://100.100.100.200/",
-        ];
-        assert!(spellings.len() >= 48);
-        for text in spellings {
-            let url = Url::parse(text).unwrap_or_else(|error| panic!("{text}: {error}"));
-            let answer = check(&url, None, Reach::Web);
-            assert!(
-                matches!(answer, Err(RefusedUrl::Blocked(_))),
-                "{text} as {url}: {answer:?}"
-            );
-        }
-    }
-
-    #[test]
-    fn what_else_is_refused() {
-        let of = |text: &str| check(&Url::parse(text).unwrap(), None, Reach::Web);
-        assert_eq!(of("https://cdn.example/a.png"), Ok(Route::Guarded));
-        assert_eq!(of("http://8.8.8.8/"), Ok(Route::Guarded));
-        for port in [22, 25, 6379, 8080, 0] {
-            let url = format!("http://cdn.example:{port}/");
-            assert_eq!(of(&url), Err(RefusedUrl::Port));
-            let url = Url::parse(&url).unwrap();
-            assert_eq!(check(&url, None, Reach::Public), Ok(Route::Guarded));
-            let inside = Url::parse(&format!("http://10.0.0.1:{port}/")).unwrap();
-            let refused = check(&inside, None, Reach::Public);
-            assert!(matches!(refused, Err(RefusedUrl::Blocked(_))), "{refused:?}");
-        }
-        assert_eq!(of("https://u@cdn.example/"), Err(RefusedUrl::Credentials));
-        assert_eq!(of("https://:p@cdn.example/"), Err(RefusedUrl::Credentials));
-        for scheme in [
-            "file:///etc/passwd",
-            "gopher://a/",
-            "ftp://a/",
-            "data:,x",
-            "ws://a/",
-            "sim://1/x",
-        ] {
-            assert_eq!(of(scheme), Err(RefusedUrl::Scheme), "{scheme}");
-        }
-    }
-
-    #[test]
-    fn exactly_one_origin_is_trusted() {
-        let base = Url::parse("http://127.0.0.1:8080/mj").unwrap();
-        let of = |text: &str| check(&Url::parse(text).unwrap(), Some(&base), Reach::Web);
-        assert_eq!(of("http://127.0.0.1:8080/other"), Ok(Route::Open));
-        for text in [
-            "http://127.0.0.1:8081/",
-            "https://127.0.0.1:8080/",
-            "http://127.0.0.2:8080/",
-            "http://127.0.0.1/",
-        ] {
-            assert!(matches!(of(text), Err(RefusedUrl::Blocked(_))), "{text}");
-        }
-        assert_eq!(of("http://user@127.0.0.1:8080/"), Err(RefusedUrl::Credentials));
-        let open = Url::parse("http://10.0.0.1:9000/").unwrap();
-        assert_eq!(check(&open, None, Reach::All), Ok(Route::Open));
-    }
-
-    #[test]
-    fn of_a_mixed_answer_only_the_public_addresses_are_dialled() {
-        let of = |list: &[&str]| public_only(list.iter().map(|ip| SocketAddr::new(ip.parse().unwrap(), 0)));
-        let kept = of(&["127.0.0.1", "8.8.8.8", "::1"]).unwrap();
-        assert_eq!(kept, ["8.8.8.8:0".parse().unwrap()]);
-        let blocked = of(&["10.0.0.1", "::1"]).unwrap_err();
-        assert_eq!(blocked.address, "10.0.0.1".parse::<IpAddr>().unwrap());
-        assert_eq!(of(&[]), Ok(Vec::new()));
-    }
-}
+mod tests;

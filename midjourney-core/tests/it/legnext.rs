@@ -15,19 +15,21 @@ use midjourney_core::{
         InputPicture, MidjourneyClient as _, Reconciliation, Submission,
         legnext::{DEFAULT_BASE_URL, LegNext, verify_signature},
     },
+    error::Applied,
     image::{ImageKind, MediaType},
     job::{
         Action, Direction, FailureKind, InputImage, JobRequest, Motion, RemoteAction, RemoteImage,
         RemoteStatus, Shape, Spent, Strength, UpscaleMode, UpstreamId, Zoom,
     },
     key::Secret,
+    net::BlockedAddress,
 };
 use serde_json::{Value, json};
 use sha2::Sha256;
 use wiremock::{Mock, MockServer, ResponseTemplate, matchers::method};
 
 use crate::partner::{
-    CANARY, TASK, answering, follow_up, imagine, later, lost, no, options, parent, plain_statuses,
+    CANARY, TASK, answering, anywhere, follow_up, imagine, later, lost, no, options, parent, plain_statuses,
     reads_statuses, refused_early, refuses, sent, shows_no_secret, submission, unsent, with_callback,
     with_prompt,
 };
@@ -347,7 +349,10 @@ async fn an_inpaint_is_a_form_with_the_mask_as_a_file() {
         at(&format!("{}/m.png", server.uri())),
     ] {
         let submission = submission.clone().with_pictures(Vec::new(), Some(mask));
-        client(&server.uri()).submit(&submission).await.unwrap();
+        LegNext::new(anywhere(&server.uri(), CANARY))
+            .submit(&submission)
+            .await
+            .unwrap();
         let requests = server.received_requests().await.unwrap();
         let request = requests.last().unwrap();
         assert_eq!(
@@ -401,7 +406,10 @@ async fn an_edit_of_a_picture_that_comes_along_tells_its_size() {
     let known = InputPicture::of(Bytes::from_static(PNG), MediaType::Png).with_url(Some(url.clone()));
     for picture in [at(&url), known] {
         let edit = edit.clone().with_pictures(vec![picture], mask.clone());
-        client(&server.uri()).submit(&edit).await.unwrap();
+        LegNext::new(anywhere(&server.uri(), CANARY))
+            .submit(&edit)
+            .await
+            .unwrap();
         let requests = server.received_requests().await.unwrap();
         let request = requests.last().unwrap();
         assert_eq!(request.url.path(), "/v1/upload-paint");
@@ -411,6 +419,26 @@ async fn an_edit_of_a_picture_that_comes_along_tells_its_size() {
             json!({"imgUrl": url, "remixPrompt": "hills", "mask": {"url": "https://cdn.example/m.png"},
                 "canvas": {"width": 1, "height": 2}, "imgPos": {"width": 1, "height": 2, "x": 0, "y": 0}})
         );
+    }
+}
+
+/// A link in a request must not have us call what only we can reach, be it the upstream that we are to call.
+#[tokio::test]
+async fn a_link_that_comes_with_a_request_leads_to_no_private_upstream() {
+    let fox = parent("a fox", &[]);
+    let server = answering(200, PNG).await;
+    let link = || at(&format!("{}/a.png", server.uri()));
+    let edit = with_mask(submission(JobRequest::new(Action::Edit, "hills")));
+    let mask = edit.mask.clone();
+    let inpaint = with_mask(with_prompt(follow_up(Action::Inpaint, 2, &fox), "a hat"));
+    for submission in [
+        edit.with_pictures(vec![link()], mask),
+        inpaint.with_pictures(Vec::new(), Some(link())),
+    ] {
+        let error = client(&server.uri()).submit(&submission).await.unwrap_err();
+        assert!(BlockedAddress::find(&error).is_some(), "{error:?}");
+        assert_eq!((error.applied, error.retry), (Applied::No, false), "{error:?}");
+        assert!(server.received_requests().await.unwrap().is_empty());
     }
 }
 

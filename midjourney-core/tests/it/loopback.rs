@@ -76,6 +76,15 @@ pub(crate) fn options(base: &str, key: Option<&str>) -> HttpOptions {
     .with_timeout(Duration::from_secs(2))
 }
 
+/// The same for those who may follow links to this machine.
+#[cfg(any(feature = "upstream-legnext", feature = "upstream-youchuan"))]
+pub(crate) fn anywhere(base: &str, key: &str) -> HttpOptions {
+    let outbound = OutboundOptions::default().with_allow_private(true);
+    let mut options = options(base, Some(key));
+    options.outbound = Outbound::new(outbound).unwrap();
+    options
+}
+
 pub(crate) fn job() -> JobId {
     JobId::new(Timestamp::from_millis(1), &OsEntropy)
 }
@@ -93,7 +102,7 @@ pub(crate) fn follow_up(action: Action, index: u8, parent: &ParentTask) -> Submi
 /// The same submission, to be called back, and the address for that.
 pub(crate) fn hooked(submission: Submission) -> (Submission, String) {
     let registration = CallbackRegistration::new("https://gw.example/cb", Secret::new("s"));
-    let hook = registration.url_for(submission.job);
+    let hook = registration.url_for(submission.job, &submission.nonce);
     let address = hook.expose().to_owned();
     (submission.with_callback(Some(hook)), address)
 }

@@ -15,6 +15,8 @@ use midjourney_core::{
 use serde_json::{Value, json};
 use wiremock::MockServer;
 
+#[cfg(any(feature = "upstream-legnext", feature = "upstream-youchuan"))]
+pub(crate) use crate::loopback::anywhere;
 pub(crate) use crate::loopback::{CANARY, answering, follow_up, hooked, options, submission};
 
 /// The job that a finished task at the upstream belongs to.

@@ -5,9 +5,12 @@
     reason = "helpers of tests fail as tests do"
 )]
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicUsize, Ordering},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
 };
 
 use tokio::{
@@ -24,6 +27,8 @@ pub(crate) enum End {
     Reset,
     /// It says this again and again, until nobody listens.
     GoOn(&'static [u8]),
+    /// It gives a byte now and then, for as long as anybody listens.
+    Drip,
     Stall,
 }
 
@@ -34,6 +39,8 @@ pub(crate) struct Scripted {
     pub(crate) asked: Arc<AtomicUsize>,
     /// How many bytes of answers were taken.
     pub(crate) taken: Arc<AtomicUsize>,
+    /// How many hung up on an answer that would have gone on.
+    pub(crate) left: Arc<AtomicUsize>,
     task: JoinHandle<()>,
 }
 
@@ -47,13 +54,14 @@ impl Scripted {
     pub(crate) async fn start(words: Vec<u8>, end: End) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let base = format!("http://{}/", listener.local_addr().unwrap());
-        let (asked, taken) = (Arc::<AtomicUsize>::default(), Arc::<AtomicUsize>::default());
-        let (counts, words) = ((Arc::clone(&asked), Arc::clone(&taken)), Arc::new(words));
+        let counts = Counts::default();
+        let Counts { asked, taken, left } = counts.clone();
+        let words = Arc::new(words);
         let task = tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                let ((asked, taken), words) = (counts.clone(), Arc::clone(&words));
+                let (counts, words) = (counts.clone(), Arc::clone(&words));
                 tokio::spawn(async move {
-                    answer(stream, &asked, &taken, &words, end).await;
+                    answer(stream, &counts, &words, end).await;
                 });
             }
         });
@@ -62,12 +70,20 @@ impl Scripted {
             base,
             asked,
             taken,
+            left,
             task,
         }
     }
 }
 
-async fn answer(mut stream: TcpStream, asked: &AtomicUsize, taken: &AtomicUsize, words: &[u8], end: End) {
+#[derive(Clone, Default)]
+struct Counts {
+    asked: Arc<AtomicUsize>,
+    taken: Arc<AtomicUsize>,
+    left: Arc<AtomicUsize>,
+}
+
+async fn answer(mut stream: TcpStream, counts: &Counts, words: &[u8], end: End) {
     let Some(head) = request(&mut stream).await else {
         return;
     };
@@ -77,7 +93,7 @@ async fn answer(mut stream: TcpStream, asked: &AtomicUsize, taken: &AtomicUsize,
         stream.write_all(format!("{head}{body}").as_bytes()).await.ok();
         return;
     }
-    asked.fetch_add(1, Ordering::SeqCst);
+    counts.asked.fetch_add(1, Ordering::SeqCst);
     if stream.write_all(words).await.is_err() {
         return;
     }
@@ -88,8 +104,15 @@ async fn answer(mut stream: TcpStream, asked: &AtomicUsize, taken: &AtomicUsize,
         End::Stall => std::future::pending().await,
         End::GoOn(more) => {
             while stream.write_all(more).await.is_ok() {
-                taken.fetch_add(more.len(), Ordering::SeqCst);
+                counts.taken.fetch_add(more.len(), Ordering::SeqCst);
             }
+            counts.left.fetch_add(1, Ordering::SeqCst);
+        }
+        End::Drip => {
+            while stream.write_all(b"x").await.is_ok() {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+            counts.left.fetch_add(1, Ordering::SeqCst);
         }
     }
 }

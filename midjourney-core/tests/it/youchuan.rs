@@ -24,14 +24,17 @@ use serde_json::{Value, json};
 use wiremock::{Mock, MockServer, ResponseTemplate, matchers::method};
 
 use crate::partner::{
-    CANARY, TASK, answering, follow_up, imagine, later, lost, no, options, parent, plain_statuses,
+    CANARY, TASK, answering, anywhere, follow_up, imagine, later, lost, no, options, parent, plain_statuses,
     reads_statuses, refused_early, refuses, sent, shows_no_secret, submission, unsent, with_callback,
     with_prompt,
 };
 
+fn key() -> String {
+    format!("{CANARY}-app|{CANARY}")
+}
+
 fn client(base: &str) -> YouChuan {
-    let key = format!("{CANARY}-app|{CANARY}");
-    YouChuan::new(options(base, Some(&key)))
+    YouChuan::new(options(base, Some(&key())))
 }
 
 fn accepted() -> String {
@@ -351,7 +354,7 @@ async fn an_edit_of_a_picture_that_comes_along_tells_its_size() {
     let url = format!("{}/a.gif", server.uri());
     let edit = with_mask(submission(JobRequest::new(Action::Edit, "hills")));
     let mask = edit.mask.clone();
-    client(&server.uri())
+    YouChuan::new(anywhere(&server.uri(), &key()))
         .submit(&edit.with_pictures(vec![at(&url)], mask))
         .await
         .unwrap();

@@ -5,8 +5,8 @@ use futures_util::StreamExt as _;
 
 use crate::{
     client::{ClientError, InputPicture, http::Caller},
-    image::{ImageKind, MAX_UPLOAD, MediaType, sniff},
-    job::{Failure, FailureKind, RemoteImage},
+    image::{MAX_UPLOAD, MediaType, sniff},
+    job::{Failure, FailureKind},
 };
 
 /// The bytes of `mask`, fetched where it comes as a link.
@@ -28,9 +28,7 @@ pub(super) async fn bytes(caller: &Caller, mask: Option<&InputPicture>) -> Resul
 
 async fn fetch(caller: &Caller, url: &str) -> Result<Bytes, ClientError> {
     let failed = |message: &str| Failure::new(FailureKind::ImageUnavailable, message);
-    let mut body = caller
-        .picture(&RemoteImage::new(url, ImageKind::Single, 1))
-        .await?;
+    let mut body = caller.brought(url).await?;
     let mut bytes = BytesMut::new();
     while let Some(chunk) = body.next().await {
         bytes.extend_from_slice(&chunk.map_err(|error| {

@@ -4,8 +4,8 @@
 use super::{Fields, films::led, link, links, text, unsupported};
 use crate::{
     client::{ClientError, InputPicture, Submission, http::Caller},
-    image::{ImageKind, peek, sniff},
-    job::{Action, Failure, FailureKind, RemoteImage},
+    image::{peek, sniff},
+    job::{Action, Failure, FailureKind},
 };
 
 /// `fields` with the pictures of `submission`, as both upstreams take them.
@@ -69,8 +69,7 @@ async fn size_of(caller: &Caller, picture: &InputPicture) -> Result<Option<(u32,
     let Some(url) = &picture.url else {
         return Ok(None);
     };
-    let image = RemoteImage::new(url, ImageKind::Single, 1);
-    let (head, _) = peek(caller.picture(&image).await?).await.map_err(|error| {
+    let (head, _) = peek(caller.brought(url).await?).await.map_err(|error| {
         let failure = Failure::new(
             FailureKind::ImageUnavailable,
             "the picture to edit could not be read",
