@@ -1,8 +1,8 @@
 //! Addresses that an upstream may call back.
 //!
 //! Upstreams of the midjourney-proxy family sign nothing and send no header of ours, so the address itself is the
-//! proof: `<public_url>/<job id>.<hex HMAC-SHA256>`. Whoever knows the address of one job can speak about that job
-//! only, and what it says is a hint: the task is fetched again before anything is believed.
+//! proof: `<public_url>/<job id>.<nonce>.<hex HMAC-SHA256>`. Whoever knows the address of one submit can speak about
+//! that submit only, and what it says is a hint: the task is fetched again before anything is believed.
 
 mod diagnosis;
 mod guesses;
@@ -24,6 +24,7 @@ use crate::{
     clock::Timestamp,
     hex::{hex, unhex},
     id::JobId,
+    job::Nonce,
     key::Secret,
 };
 
@@ -31,7 +32,7 @@ use crate::{
 pub const REPLAY_WINDOW: Duration = Duration::from_secs(300);
 
 /// Keeps this use of the secret apart from any other.
-const PURPOSE: &[u8] = b"callback:v1:";
+const PURPOSE: &[u8] = b"callback:v2:";
 
 /// Makes and checks callback addresses.
 #[derive(Clone)]
@@ -103,11 +104,15 @@ impl CallbackRegistration {
         self
     }
 
-    /// The address for `job`. Secret: it is all that a caller needs.
-    pub fn url_for(&self, job: JobId) -> Secret {
-        let proof = mac(&self.secret, job).map(|mac| mac.finalize().into_bytes());
+    /// The address for the submit of `job` under `nonce`. Secret: it is all that a caller needs.
+    ///
+    /// Each submit has its own, for a callback may find a submit whose answer was lost: one that was lost before, and
+    /// comes to light when the job was sent again, must not be taken for the later one.
+    pub fn url_for(&self, job: JobId, nonce: &Nonce) -> Secret {
+        let place = format!("{job}.{}", nonce.as_str());
+        let proof = keyed(&self.secret, PURPOSE, &place).map(|mac| mac.finalize().into_bytes());
         let hex = proof.map(|proof| hex(&proof)).unwrap_or_default();
-        self.address(&format!("{job}.{hex}"))
+        self.address(&format!("{place}.{hex}"))
     }
 
     /// The address that ends in `segment`. Secret, as the address of a job is.
@@ -115,33 +120,22 @@ impl CallbackRegistration {
         Secret::new(format!("{}/{segment}", self.public_url))
     }
 
-    /// Whether `capability`, the part after the dot, proves an address of `job` at `now`. Takes the same time wherever the
-    /// two differ, and also where it has not the form of a proof.
-    pub fn verify(&self, job: JobId, capability: &str, now: Timestamp) -> bool {
-        let claimed = unhex(capability);
+    /// Whose address ends in `segment` at `now`: the job, and the mark of its submit; `None` unless the proof holds.
+    /// Whoever guesses learns nothing from the time that it takes: also what names no job at all is compared.
+    pub fn submit_of(&self, segment: &str, now: Timestamp) -> Option<(JobId, Nonce)> {
+        let (place, proof) = segment.rsplit_once('.').unwrap_or_default();
+        let claimed = unhex(proof);
         let compared = claimed.unwrap_or_default();
         let older = self.older.iter().filter(|older| now <= older.until);
         let secrets = std::iter::once(&self.secret).chain(older.map(|older| &older.secret));
         // All are compared, whichever is right.
         let right = secrets
-            .filter_map(|secret| mac(secret, job))
+            .filter_map(|secret| keyed(secret, PURPOSE, place))
             .fold(false, |any, mac| mac.verify_slice(&compared).is_ok() | any);
-        right & claimed.is_some()
+        let (job, nonce) = place.split_once('.').unwrap_or_default();
+        let submit = job.parse().ok().zip(Nonce::parse(nonce));
+        submit.filter(|_| right & claimed.is_some())
     }
-
-    /// The job whose address ends in `segment` at `now`; `None` unless the proof holds. Whoever guesses learns nothing
-    /// from the time that it takes: also what names no job at all is compared.
-    pub fn job_of(&self, segment: &str, now: Timestamp) -> Option<JobId> {
-        let (job, capability) = segment.split_once('.').unwrap_or_default();
-        let job = job.parse().ok();
-        let compared = job.unwrap_or(JobId::from_bytes([0; 16]));
-        let proved = self.verify(compared, capability, now);
-        job.filter(|_| proved)
-    }
-}
-
-fn mac(secret: &Secret, job: JobId) -> Option<Hmac<Sha256>> {
-    keyed(secret, PURPOSE, &job.to_string())
 }
 
 /// What proves `text` to be ours, for this purpose alone. `None` never happens: HMAC takes keys of every length.
@@ -155,7 +149,7 @@ fn keyed(secret: &Secret, purpose: &[u8], text: &str) -> Option<Hmac<Sha256>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::clock::OsEntropy;
+    use crate::{clock::OsEntropy, testing::SeededEntropy};
 
     const NOW: Timestamp = Timestamp::from_millis(1_795_000_000_000);
 
@@ -163,20 +157,23 @@ mod tests {
         CallbackRegistration::new("https://gw.example/callbacks/", Secret::new(secret))
     }
 
+    fn nonce(seed: u64) -> Nonce {
+        Nonce::new(&SeededEntropy::new(seed))
+    }
+
     #[test]
-    fn only_the_address_of_a_job_speaks_for_it() {
+    fn only_the_address_of_a_submit_speaks_for_it() {
         let registration = registration("canary-secret");
         let job = JobId::new(Timestamp::from_millis(1), &OsEntropy);
         let other = JobId::new(Timestamp::from_millis(2), &OsEntropy);
-        let url = registration.url_for(job);
+        let (own, later) = (nonce(1), nonce(2));
+        let url = registration.url_for(job, &own);
         let segment = url
             .expose()
             .strip_prefix("https://gw.example/callbacks/")
             .unwrap();
-        assert_eq!(registration.job_of(segment, NOW), Some(job));
-        let (_, proof) = segment.split_once('.').unwrap();
-        assert!(registration.verify(job, proof, NOW));
-        assert!(!registration.verify(other, proof, NOW));
+        assert_eq!(registration.submit_of(segment, NOW), Some((job, own.clone())));
+        let (place, proof) = segment.rsplit_once('.').unwrap();
         let flipped = if proof.starts_with('0') { '1' } else { '0' };
         for bad in [
             String::new(),
@@ -186,38 +183,54 @@ mod tests {
             format!("{proof}00"),
             "é".repeat(32),
         ] {
-            assert!(!registration.verify(job, &bad, NOW), "{bad}");
-            assert_eq!(registration.job_of(&format!("{job}.{bad}"), NOW), None);
+            assert_eq!(
+                registration.submit_of(&format!("{place}.{bad}"), NOW),
+                None,
+                "{bad}"
+            );
         }
-        assert_eq!(registration.job_of(proof, NOW), None);
-        assert_eq!(registration.job_of(&format!("{other}.{proof}"), NOW), None);
+        for place in [
+            String::new(),
+            job.to_string(),
+            format!("{job}."),
+            format!("{other}.{}", own.as_str()),
+            format!("{job}.{}", later.as_str()),
+        ] {
+            assert_eq!(
+                registration.submit_of(&format!("{place}.{proof}"), NOW),
+                None,
+                "{place}"
+            );
+        }
+        assert_eq!(registration.submit_of(proof, NOW), None);
         assert!(!format!("{registration:?}").contains("canary"));
     }
 
     #[test]
     fn an_older_secret_is_good_until_its_end() {
-        let job = JobId::new(NOW, &OsEntropy);
+        let (job, nonce) = (JobId::new(NOW, &OsEntropy), nonce(1));
         let segment = |secret: &str| {
-            let url = registration(secret).url_for(job);
+            let url = registration(secret).url_for(job, &nonce);
             url.expose().rsplit('/').next().unwrap().to_owned()
         };
         let until = NOW.saturating_add(Duration::from_secs(86_400));
         let both = registration("new").also_accepting(Secret::new("old"), until);
         let after = until.saturating_add(Duration::from_secs(1));
         for (secret, now, expected) in [
-            ("old", NOW, Some(job)),
-            ("old", until, Some(job)),
-            ("old", after, None),
-            ("new", NOW, Some(job)),
-            ("new", after, Some(job)),
-            ("other", NOW, None),
+            ("old", NOW, true),
+            ("old", until, true),
+            ("old", after, false),
+            ("new", NOW, true),
+            ("new", after, true),
+            ("other", NOW, false),
         ] {
-            assert_eq!(both.job_of(&segment(secret), now), expected, "{secret} at {now}");
+            let found = both.submit_of(&segment(secret), now);
+            assert_eq!(found.is_some(), expected, "{secret} at {now}");
         }
-        assert_eq!(registration("new").job_of(&segment("old"), NOW), None);
+        assert_eq!(registration("new").submit_of(&segment("old"), NOW), None);
         assert_eq!(
-            both.url_for(job).expose(),
-            registration("new").url_for(job).expose()
+            both.url_for(job, &nonce).expose(),
+            registration("new").url_for(job, &nonce).expose()
         );
     }
 
@@ -225,7 +238,8 @@ mod tests {
     #[test]
     fn the_form_of_an_address_is_fixed() {
         let job = "job_019ab3c0d1e27f3a8b4c5d6e7f8091a2".parse().unwrap();
-        assert_eq!(registration("key").url_for(job).expose(), EXPECTED);
+        let nonce = Nonce::parse("0123456789abcdef0123456789abcdef").unwrap();
+        assert_eq!(registration("key").url_for(job, &nonce).expose(), EXPECTED);
     }
-    const EXPECTED: &str = "https://gw.example/callbacks/job_019ab3c0d1e27f3a8b4c5d6e7f8091a2.0177f7681aef3fbdff1377d06713b4e0492921ee90f7d7545fd1ef8d0289d8a3";
+    const EXPECTED: &str = "https://gw.example/callbacks/job_019ab3c0d1e27f3a8b4c5d6e7f8091a2.0123456789abcdef0123456789abcdef.1202d02a683a538f80489b136e37a620ee8ea94005d6419b05e45d7f9534ecf3";
 }

@@ -16,6 +16,7 @@ use crate::{
         Failure, FailureKind, ImageQuery, Input, Job, JobStoreExt as _, Nonce, ParentRef, RemoteStatus,
         StoreError, UpstreamId,
     },
+    key::Secret,
     prompt::{self, Speed},
 };
 
@@ -38,7 +39,7 @@ pub(super) async fn submission(
     let (images, mask) = pictures::ready(parts, client, &job.request)
         .await
         .map_err(unready)?;
-    let callback = parts.callback.as_ref().map(|callback| callback.url_for(job.id));
+    let callback = callback_for(parts, job, nonce);
     let slowed = if parts.accounts.is_relaxed(&job.account, parts.clock.now()) {
         let account = parts.accounts.get(&job.account);
         account.and_then(|account| account.slowed(&job.request, parent.as_ref()))
@@ -50,6 +51,11 @@ pub(super) async fn submission(
         .with_parent(parent)
         .with_pictures(images, mask)
         .with_callback(callback))
+}
+
+fn callback_for(parts: &Parts, job: &Job, nonce: &Nonce) -> Option<Secret> {
+    let registration = parts.callback.as_ref()?;
+    Some(registration.url_for(job.id, nonce))
 }
 
 async fn parent_task(parts: &Parts, parent: ParentRef) -> Result<ParentTask, Input> {
@@ -132,7 +138,7 @@ pub(super) async fn reconcile(
     nonce: &Nonce,
 ) -> Input {
     // Its marks alone: pictures may be gone by now, and their absence must not hide what was paid.
-    let callback = parts.callback.as_ref().map(|callback| callback.url_for(job.id));
+    let callback = callback_for(parts, job, nonce);
     let submission = Submission::new(job.id, nonce.clone(), job.request.clone()).with_callback(callback);
     let answer = guard::answer(client.reconcile(&submission)).await;
     note(parts, job, Signal::Told, &answer);

@@ -20,7 +20,7 @@ use crate::{
     id::CallbackId,
     job::{
         AccountName, Billing, CallbackQuery, CallbackRecord, Commit, Input, Job, JobState, Meaning, Moment,
-        REPLAY_WINDOW, StoreError, Transition, Verdict, heed, step,
+        Nonce, REPLAY_WINDOW, StoreError, Transition, Verdict, heed, step,
     },
     page::Page,
     webhook::{Authenticity, Incoming},
@@ -35,6 +35,8 @@ const RECORD_REFUSALS: Duration = Duration::from_secs(1);
 /// A callback whose sender is known.
 struct Proved {
     account: AccountName,
+    /// The submit whose address it came to.
+    submit: Option<Nonce>,
     callback: Callback,
     signed: bool,
 }
@@ -101,8 +103,8 @@ impl Gateway {
     ) -> Result<CallbackRecord, Error> {
         let registration = self.parts.callback.as_ref();
         let known = registration
-            .and_then(|registration| Some((registration, registration.job_of(segment, record.at)?)));
-        let Some((registration, id)) = known else {
+            .and_then(|registration| Some((registration, registration.submit_of(segment, record.at)?)));
+        let Some((registration, (id, nonce))) = known else {
             let (verdict, detail) = if self.guesses.is_one_too_many(record.from, record.at) {
                 (
                     Verdict::Throttled,
@@ -124,7 +126,13 @@ impl Gateway {
         let address = registration.address(segment);
         let authenticity = client.authenticate(incoming, Some(&address));
         match self.prove(&mut record, &job.account, &**client, authenticity, incoming) {
-            Some(proved) => self.heed(record, job, proved).await,
+            Some(proved) => {
+                let proved = Proved {
+                    submit: Some(nonce),
+                    ..proved
+                };
+                self.heed(record, job, proved).await
+            }
             None => Ok(record),
         }
     }
@@ -208,6 +216,7 @@ impl Gateway {
         record.mark = Some(mark(record, authenticity, incoming));
         Some(Proved {
             account: account.clone(),
+            submit: None,
             callback,
             signed,
         })
@@ -215,21 +224,16 @@ impl Gateway {
 
     /// Does what a callback of `job` calls for.
     async fn heed(&self, record: CallbackRecord, job: Job, proved: Proved) -> Result<CallbackRecord, Error> {
-        let Proved {
-            account,
-            callback,
-            signed,
-        } = proved;
         let id = job.id;
         let mut job = Some(job);
         for _ in 0..CHANGE_TRIES {
             let Some(current) = job.take() else {
                 return Ok(record.judged(Verdict::Unknown, "the job is not here any more"));
             };
-            let (verdict, detail, next) = match meaning(&current, &account, &callback, signed) {
+            let (verdict, detail, next) = match meaning(&current, &proved) {
                 Meaning::Nothing(verdict) => (verdict, why_nothing(verdict), None),
                 Meaning::Steps(inputs) => match self.steps(&current, inputs) {
-                    Some(next) if signed => (Verdict::Applied, "", Some(next)),
+                    Some(next) if proved.signed => (Verdict::Applied, "", Some(next)),
                     Some(next) => (Verdict::Noticed, "", Some(next)),
                     None => (Verdict::Late, why_nothing(Verdict::Late), None),
                 },
@@ -283,23 +287,22 @@ impl Gateway {
     }
 }
 
-/// What a callback means to `job`: nothing where it is another account's by now, or bears another submit's mark.
-fn meaning(job: &Job, account: &AccountName, callback: &Callback, signed: bool) -> Meaning {
-    let own = match (&job.life.state, &callback.nonce) {
-        (JobState::Submitting { nonce } | JobState::SubmitUnknown { nonce, .. }, Some(told)) => {
-            told == nonce.as_str()
+/// What a callback means to `job`: nothing where it is another account's by now, or speaks of another submit.
+fn meaning(job: &Job, proved: &Proved) -> Meaning {
+    let Proved { callback, .. } = proved;
+    let own = match &job.life.state {
+        JobState::Submitting { nonce } | JobState::SubmitUnknown { nonce, .. } => {
+            let echoed = callback.nonce.as_deref();
+            let told = [echoed, proved.submit.as_ref().map(Nonce::as_str)];
+            told.into_iter().flatten().all(|told| told == nonce.as_str())
         }
         _ => true,
     };
-    if job.account != *account || !own {
+    if job.account != proved.account || !own {
         return Meaning::Nothing(Verdict::Foreign);
     }
-    heed(
-        &job.life.state,
-        &callback.upstream,
-        callback.status.clone(),
-        signed,
-    )
+    let claim = callback.status.clone();
+    heed(&job.life.state, &callback.upstream, claim, proved.signed)
 }
 
 const fn why_nothing(verdict: Verdict) -> &'static str {

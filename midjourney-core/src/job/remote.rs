@@ -44,6 +44,12 @@ impl Nonce {
         Self(format!("{:032x}", u128::from_be_bytes(bytes)))
     }
 
+    /// The mark that was written like this; `None` where it has not the form of one.
+    pub fn parse(text: &str) -> Option<Self> {
+        let digit = |byte: u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
+        (text.len() == 32 && text.bytes().all(digit)).then(|| Self(text.to_owned()))
+    }
+
     /// 32 hex digits.
     pub fn as_str(&self) -> &str {
         &self.0

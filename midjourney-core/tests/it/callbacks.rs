@@ -17,12 +17,12 @@ use bytes::Bytes;
 use midjourney_core::{
     accounts::{Account, Accounts, Strategy},
     clock::Clock as _,
-    engine::Parts,
+    engine::{EngineConfig, Parts},
     gateway::{Gateway, PromptRules},
     id::JobId,
     job::{
-        AccountName, CALLBACKS_KEPT, CallbackQuery, CallbackRecord, EventKind, PARKED_FOR, REPLAY_WINDOW,
-        Stage, Status, Verdict,
+        AccountName, CALLBACKS_KEPT, CallbackQuery, CallbackRecord, EventKind, Nonce, PARKED_FOR,
+        REPLAY_WINDOW, Resolution, Stage, Status, Verdict,
     },
     key::Secret,
     testing::{FakeClient, SeededEntropy, SubmitOutcome},
@@ -44,9 +44,15 @@ pub(crate) fn reachable(client: FakeClient) -> World {
     world
 }
 
-/// What only the upstream of `job` was told: the end of its address.
+/// What only the upstream of `job` was told: the end of the address of its last submit.
 pub(crate) fn segment(world: &World, job: JobId) -> String {
-    let address = world.callback.as_ref().unwrap().url_for(job);
+    let submits = world.client.submits();
+    let own = submits.iter().rev().find(|submit| submit.job == job);
+    let nonce = own.map_or_else(
+        || Nonce::new(&SeededEntropy::new(4)),
+        |submit| submit.nonce.clone(),
+    );
+    let address = world.callback.as_ref().unwrap().url_for(job, &nonce);
     address.expose().rsplit('/').next().unwrap().to_owned()
 }
 
@@ -202,6 +208,42 @@ async fn a_callback_finds_a_lost_submit() {
     assert_eq!(world.live_until_over(id).await.status(), Status::Completed);
     drop(engine);
     assert_eq!(world.client.paid(), 1);
+}
+
+/// Both were paid, and each is a task of its own: the first must not be taken for the second.
+#[tokio::test]
+async fn a_callback_of_an_earlier_submit_is_not_taken_for_a_later_one() {
+    let world = reachable(FakeClient::new());
+    world
+        .client
+        .script_submits([SubmitOutcome::LostAfter, SubmitOutcome::LostAfter]);
+    let id = world.accepted().await;
+    let lost = async |submits: usize| {
+        let gateway = world.gateway_over(Arc::clone(&world.jobs), u64::try_from(submits).unwrap());
+        let engine = gateway.start_engine(EngineConfig::default());
+        world
+            .live_until("the lost answer", async || {
+                world.client.submits().len() == submits
+                    && world.job(id).await.life.state.stage() == Some(Stage::SubmitUnknown)
+            })
+            .await;
+        drop(engine);
+    };
+    lost(1).await;
+    let earlier = segment(&world, id);
+    world.gateway().resolve(id, Resolution::Resubmit).await.unwrap();
+    lost(2).await;
+    let tasks = world.client.tasks();
+    let news = |segment: &str, task: usize| {
+        Incoming::new(Bytes::from(format!("{} 10", tasks[task].as_str()))).to(segment)
+    };
+    assert_eq!(verdict(&world, news(&earlier, 0)).await, Verdict::Foreign);
+    assert_eq!(world.job(id).await.life.state.upstream(), None);
+    assert_eq!(
+        verdict(&world, news(&segment(&world, id), 1)).await,
+        Verdict::Noticed
+    );
+    assert_eq!(world.job(id).await.life.state.upstream(), Some(&tasks[1]));
 }
 
 #[tokio::test]

@@ -13,9 +13,10 @@ use std::{
 
 use bytes::Bytes;
 use midjourney_core::{
-    error::{Chain, Error},
+    error::{Chain, Error, ErrorKind},
+    gateway::{WatchAll, WatchFilter},
     id::JobId,
-    job::{Event, Job, JobQuery, Status},
+    job::{Event, EventKind, Job, JobQuery, Status},
     net::{Outbound, OutboundRequest},
 };
 use tokio::sync::Semaphore;
@@ -87,28 +88,56 @@ pub(super) fn follow(app: &Arc<App>, job: &Job, signer: Signer) {
     start(app, job, signer, 0);
 }
 
-/// Goes on following the jobs that were open when the server went down.
+/// Goes on following the jobs that were open when the server went down. They may be many, so they are looked for while
+/// the server serves.
 pub(in crate::http) async fn resume(app: &Arc<App>) {
-    for status in [Status::Pending, Status::Processing] {
-        if let Err(error) = resume_all(app, status).await {
-            tracing::warn!(error = %Chain(&error), "hooks of earlier tasks are not followed");
+    // From before anything happens here: what is over before it is looked at is found among these.
+    let news = app.gateway.watch_all(None, WatchFilter::default()).await;
+    let app = Arc::clone(app);
+    tokio::spawn(async move {
+        let resumed = async { resume_all(&app, news?).await };
+        tokio::select! {
+            resumed = resumed => {
+                if let Err(error) = resumed {
+                    tracing::warn!(error = %Chain(&error), "hooks of earlier tasks are not followed");
+                }
+            }
+            () = app.stopping.begun() => {}
         }
-    }
+    });
 }
 
-async fn resume_all(app: &Arc<App>, status: Status) -> Result<(), Error> {
-    let mut query = JobQuery::newest(PAGE);
-    query.status = Some(status);
-    loop {
-        let page = app.gateway.jobs(&query).await?;
-        for job in &page.items {
-            start(app, job, app.links.unasked(), job.sequence);
-        }
-        match page.next {
-            None => return Ok(()),
-            next => query.after = next,
+async fn resume_all(app: &Arc<App>, mut news: WatchAll) -> Result<(), Error> {
+    let mut seen = HashSet::new();
+    for status in [Status::Pending, Status::Processing] {
+        let mut query = JobQuery::newest(PAGE);
+        query.status = Some(status);
+        loop {
+            let page = app.gateway.jobs(&query).await?;
+            for job in &page.items {
+                seen.insert(job.id);
+                start(app, job, app.links.unasked(), job.sequence);
+            }
+            query.after = page.next;
+            if query.after.is_none() {
+                break;
+            }
         }
     }
+    let listed = app.gateway.watch_all(None, WatchFilter::default()).await?;
+    while news.position() < listed.position() {
+        let event = news.next().await?;
+        // Who has just been made is followed already.
+        if !seen.insert(event.job) || event.kind == EventKind::Created {
+            continue;
+        }
+        match app.gateway.job(event.job).await {
+            Ok(job) => start(app, &job, app.links.unasked(), job.sequence),
+            Err(error) if error.kind() == ErrorKind::NotFound => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
 }
 
 /// Starts a worker for a job that has none, from behind event `after`.
