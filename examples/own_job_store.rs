@@ -18,11 +18,11 @@ use midjourney_core::{
     engine::{EngineConfig, Parts},
     gateway::{Gateway, Imagine, PromptRules},
     id::{ImageId, JobId, UploadId},
-    image::{Image, Upload},
+    image::{Image, ImageKey, Upload},
     job::{
         AccountName, CallbackQuery, CallbackRecord, CallbackTally, Changes, Claim, Claimed, Commit, Counts,
         Event, IdempotencyKey, ImageQuery, Insertion, Job, JobQuery, JobStore, Lease, Live, NewJobs, Owner,
-        Policy, Position, Purse, RequestDigest, Share, StoreError, UpstreamId, Verdict,
+        Policy, Position, Purse, Removal, RequestDigest, Share, StoreError, UpstreamId, Verdict,
     },
     memory::{MemoryImageStore, MemoryJobStore},
     page::Page,
@@ -120,6 +120,18 @@ impl<S: JobStore> JobStore for Journaled<S> {
 
     async fn put_upload(&self, upload: &Upload) -> Result<(), StoreError> {
         self.store.put_upload(upload).await
+    }
+
+    async fn remove(&self, removal: &Removal) -> Result<(), StoreError> {
+        self.store.remove(removal).await
+    }
+
+    async fn leftovers(&self, limit: usize) -> Result<Vec<ImageKey>, StoreError> {
+        self.store.leftovers(limit).await
+    }
+
+    async fn forget_leftovers(&self, keys: &[ImageKey]) -> Result<(), StoreError> {
+        self.store.forget_leftovers(keys).await
     }
 
     async fn upload(&self, id: UploadId) -> Result<Option<Upload>, StoreError> {

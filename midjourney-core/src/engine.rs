@@ -12,11 +12,13 @@
 //! - `guard` turns a call that panics into one that failed.
 //! - `lease` keeps a worker's lease alive while it works.
 //!
-//! Beside that it sends [webhooks](crate::delivery), where the gateway has any:
+//! Beside that it sends [webhooks](crate::delivery), where the gateway has any, and tidies up:
 //!
 //! - `relay` turns events into deliveries.
 //! - `sender` sends those that are due.
+//! - `clean` removes what is past its time.
 
+mod clean;
 mod dispatch;
 mod download;
 mod effects;
@@ -31,6 +33,8 @@ use std::{sync::Arc, time::Duration};
 
 use tokio::{sync::watch, task::JoinHandle};
 
+pub use self::clean::Cleaned;
+pub(crate) use self::clean::clean;
 use crate::{
     accounts::Accounts,
     budget::Budgets,
@@ -132,12 +136,13 @@ impl Engine {
         let parts = Arc::new(parts);
         let jobs = dispatch::run(Arc::clone(&parts), config, worker, stopping.clone());
         let task = tokio::spawn(async move {
+            let clean = clean::run(Arc::clone(&parts), stopping.clone());
             let webhooks = async {
                 if let Some(webhooks) = parts.webhooks.clone() {
                     sender::run(parts, webhooks, stopping).await;
                 }
             };
-            tokio::join!(jobs, webhooks);
+            tokio::join!(jobs, webhooks, clean);
         });
         Self {
             stop,

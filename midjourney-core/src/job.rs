@@ -9,6 +9,7 @@
 //! - [`policy`]: the limits and waits the two decide by.
 //! - [`event`]: what watchers are told.
 //! - [`purse`]: who pays for a job.
+//! - [`retention`]: how long what is over is kept.
 //! - [`commit`]: one change of one job.
 //! - [`store`]: the [`JobStore`] trait and what passes through it.
 
@@ -24,6 +25,7 @@ pub mod purse;
 pub mod recovery;
 pub mod remote;
 pub mod request;
+pub mod retention;
 pub mod state;
 pub mod store;
 
@@ -46,6 +48,7 @@ pub use remote::{
 pub use request::{
     AccountName, Echo, IdempotencyKey, InputImage, JobRequest, Owner, ParentRef, RequestDigest,
 };
+pub use retention::{Removal, Retention};
 pub use state::{JobState, Life, Phase, Stage, Status, UnknownStatus};
 pub use store::{
     Changes, Claim, Claimed, Counts, ImageQuery, Insertion, Job, JobQuery, JobStore, JobStoreExt,

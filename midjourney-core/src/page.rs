@@ -2,6 +2,8 @@
 
 use std::{fmt, str::FromStr};
 
+use crate::clock::Timestamp;
+
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 /// Where the next page starts: the id of the last row seen, in a versioned opaque form (`c1_` and 32 hex digits).
@@ -14,6 +16,16 @@ pub struct Cursor([u8; 16]);
 impl Cursor {
     /// The cursor that continues after the row with this key.
     pub const fn after(key: [u8; 16]) -> Self {
+        Self(key)
+    }
+
+    /// The cursor to what was made before `at`, for rows whose ids begin with the time.
+    pub fn before(at: Timestamp) -> Self {
+        let mut key = [0; 16];
+        let millis = u64::try_from(at.as_millis()).unwrap_or(0).to_be_bytes();
+        for (byte, millis) in key.iter_mut().zip(millis.into_iter().skip(2)) {
+            *byte = millis;
+        }
         Self(key)
     }
 

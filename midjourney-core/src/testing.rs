@@ -155,7 +155,8 @@ mod tests {
             concat!(
                 include_str!("testing/job_store.rs"),
                 include_str!("testing/job_store/money.rs"),
-                include_str!("testing/job_store/callbacks.rs")
+                include_str!("testing/job_store/callbacks.rs"),
+                include_str!("testing/job_store/removal.rs")
             ),
             &names(super::job_store::CASES),
         );

@@ -20,7 +20,7 @@ pub type ByteStream = Pin<Box<dyn Stream<Item = Result<Bytes, BoxError>> + Send 
 ///
 /// The key follows from the job alone, so storing a picture again after a crash lands on the same place. A person can
 /// browse it. It holds lower-case letters, digits, `_`, `.` and `/` only, and no part of it comes from outside.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ImageKey(String);
 
 impl ImageKey {

@@ -4,6 +4,7 @@ use std::{net::IpAddr, time::Duration};
 
 use ipnet::IpNet;
 
+use super::Retention;
 use crate::budget::Budget;
 
 /// Exponential waits with jitter: `first`, doubled each time, at most `most`, each ±20 %.
@@ -60,6 +61,8 @@ pub struct Policy {
     pub longest_retry_after: Duration,
     /// What each owner may spend. Default no limit.
     pub owner_budget: Budget,
+    /// How long what is over is kept. Default for ever.
+    pub retention: Retention,
     /// Where callbacks may come from. Default nowhere in particular: from everywhere.
     pub callback_senders: Vec<IpNet>,
 }
@@ -80,6 +83,7 @@ impl Default for Policy {
             retry: Backoff::new(Duration::from_secs(2), Duration::from_secs(300)),
             longest_retry_after: Duration::from_secs(3600),
             owner_budget: Budget::default(),
+            retention: Retention::default(),
             callback_senders: Vec::new(),
         }
     }

@@ -12,6 +12,7 @@ use super::{
     purse::{Charge, Entry, Overdrawn, Purse},
     remote::UpstreamId,
     request::{AccountName, IdempotencyKey, JobRequest, Owner, RequestDigest},
+    retention::Removal,
     state::{Life, Status},
 };
 use crate::{
@@ -19,7 +20,7 @@ use crate::{
     clock::Timestamp,
     error::{Applied, BoxError, Retry},
     id::{BatchId, ImageId, JobId, UploadId, WorkerId},
-    image::{Image, Upload},
+    image::{Image, ImageKey, Upload},
     page::{Cursor, Page},
 };
 
@@ -495,6 +496,16 @@ pub enum StoreError {
         #[source]
         source: BoxError,
     },
+    /// What is on disk is not known any more, since a sync of it failed: nothing is written until the store is opened
+    /// anew. Nothing was written.
+    #[error("{backend}: nothing more is written until a restart")]
+    Stopped {
+        /// Which backend.
+        backend: &'static str,
+        /// Why.
+        #[source]
+        source: BoxError,
+    },
     /// The database was written by a newer release.
     #[error(
         "the database has schema {found}, this release knows up to {known}: run the newer release, or restore a backup"
@@ -613,7 +624,8 @@ pub trait JobStore: fmt::Debug + Send + Sync + 'static {
 
     /// Up to `limit` events of all jobs after `after`, in the order of their commits.
     ///
-    /// **Contract:** a reader that goes on from the last position it got misses none.
+    /// **Contract:** a reader that goes on from the last position it got misses none. Fewer than `limit` are all that this
+    /// process has committed; where another has committed more, [`changes`](JobStore::changes) is about to rise.
     async fn events(&self, after: Position, limit: usize) -> Result<Vec<Event>, StoreError>;
 
     /// The position of the newest event.
@@ -630,6 +642,19 @@ pub trait JobStore: fmt::Debug + Send + Sync + 'static {
 
     /// A picture that a caller brought along, or `None`.
     async fn upload(&self, id: UploadId) -> Result<Option<Upload>, StoreError>;
+
+    /// Removes jobs with their events and pictures, and pictures whose jobs stay. A job stays that is not over or has
+    /// changed since it was judged, and so do pictures of a job that is not over.
+    ///
+    /// **Contract:** in one transaction. The files of what was removed are [`leftovers`](JobStore::leftovers) then.
+    /// Positions of events are never given again.
+    async fn remove(&self, removal: &Removal) -> Result<(), StoreError>;
+
+    /// Up to `limit` files that nothing speaks of any more.
+    async fn leftovers(&self, limit: usize) -> Result<Vec<ImageKey>, StoreError>;
+
+    /// Forgets leftovers, whose files are gone.
+    async fn forget_leftovers(&self, keys: &[ImageKey]) -> Result<(), StoreError>;
 
     /// Records callbacks that changed nothing. One with a mark that is there already is left out.
     ///

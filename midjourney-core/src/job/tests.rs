@@ -250,10 +250,15 @@ fn a_task_over_its_limit_gets_one_last_look() {
         accepted(),
         Input::Observed(RemoteStatus::Running { progress: Some(10) }),
     ]);
+    // Somebody looked all the time.
+    let watched = |until: Moment| Life {
+        due: Some(until.now),
+        ..running.clone()
+    };
     let late = at(policy.run_limit.as_secs() + 60);
     // The look that finds it late still takes a result.
     let done = step(
-        &running,
+        &watched(late),
         Input::Observed(RemoteStatus::Succeeded(result())),
         &policy,
         late,
@@ -261,17 +266,80 @@ fn a_task_over_its_limit_gets_one_last_look() {
     .unwrap();
     assert_eq!(done.life.state.stage(), Some(Stage::Storing));
     let still = Input::Observed(RemoteStatus::Running { progress: Some(90) });
-    let failed = step(&running, still, &policy, late).unwrap().life;
+    let failed = step(&watched(late), still, &policy, late).unwrap().life;
     assert_eq!(
         failed.failure().map(|f| (f.kind, f.spent)),
         Some((FailureKind::TimedOut, Spent::Yes))
     );
     let silent = at(policy.silence_limit.as_secs() + 60);
     let same = Input::Observed(RemoteStatus::Running { progress: Some(10) });
-    assert_eq!(
-        step(&running, same, &policy, silent).unwrap().life.state.status(),
-        Status::Failed
-    );
+    let failed = step(&watched(silent), same, &policy, silent).unwrap().life;
+    assert_eq!(failed.state.status(), Status::Failed);
+}
+
+/// The gateway was down, the machine slept, or its clock was set forward.
+#[test]
+fn time_in_which_nobody_looked_counts_against_no_task_and_once() {
+    let policy = Policy::default();
+    let running = |percent| {
+        Input::Observed(RemoteStatus::Running {
+            progress: Some(percent),
+        })
+    };
+    let begun = live([start(), accepted(), running(10)]);
+    let away = 10 * 365 * 86_400;
+    for percent in [10, 20] {
+        let mut life = step(&begun, running(percent), &policy, at(away)).unwrap().life;
+        assert_eq!(life.state.stage(), Some(Stage::Running));
+        let mut now = at(away).now;
+        while !life.state.status().is_final() {
+            now = life.due.unwrap();
+            life = step(&life, running(percent), &policy, Moment { now, ..at(0) })
+                .unwrap()
+                .life;
+        }
+        let lived = now.saturating_since(at(away).now);
+        assert!(
+            lived > policy.silence_limit / 2 && lived <= policy.silence_limit * 2,
+            "{lived:?}"
+        );
+    }
+}
+
+#[test]
+fn a_look_in_vain_after_a_pause_of_our_own_leaves_the_task_its_time() {
+    let policy = Policy::default();
+    let begun = live([start(), accepted()]);
+    let woken = policy.run_limit.as_secs() * 3;
+    let unanswered = Input::PollFailed {
+        failure: failure(FailureKind::Transient),
+        after: None,
+    };
+    let life = step(&begun, unanswered, &policy, at(woken)).unwrap().life;
+    let running = Input::Observed(RemoteStatus::Running { progress: Some(10) });
+    let life = step(&life, running, &policy, at(woken + 3)).unwrap().life;
+    assert_eq!(life.state.stage(), Some(Stage::Running), "{:?}", life.failure());
+}
+
+/// With too few workers for what waits, each look is late, which is no pause.
+#[test]
+fn a_task_that_cannot_be_asked_about_is_given_up_though_every_look_is_late() {
+    let policy = Policy::default();
+    let mut life = live([start(), accepted()]);
+    let mut now = life.created;
+    while !life.state.status().is_final() {
+        now = life.due.unwrap().saturating_add(Duration::from_secs(600));
+        let unanswered = Input::PollFailed {
+            failure: failure(FailureKind::Transient),
+            after: None,
+        };
+        life = step(&life, unanswered, &policy, Moment { now, ..at(0) })
+            .unwrap()
+            .life;
+        let lived = now.saturating_since(life.created);
+        assert!(lived < policy.unknown_limit * 2, "it never ends: {life:?}");
+    }
+    assert!(now.saturating_since(life.created) >= policy.unknown_limit);
 }
 
 #[test]

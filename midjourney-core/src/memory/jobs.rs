@@ -14,12 +14,12 @@ use crate::{
     clock::Timestamp,
     error::{Applied, Retry},
     id::{ImageId, JobId, UploadId},
-    image::{Image, Upload},
+    image::{Image, ImageKey, Upload},
     job::{
         AccountName, CallbackQuery, CallbackRecord, CallbackTally, Changes, Claim, Claimed, Commit, Counts,
         Entry, Event, EventKind, IdempotencyKey, ImageQuery, Insertion, Job, JobQuery, JobStore, Lease,
-        LeaseEnd, Live, NewJobs, Overdrawn, Owner, Position, Purse, RequestDigest, Share, Status, StoreError,
-        UpstreamId, Verdict, is_due, wakes_at,
+        LeaseEnd, Live, NewJobs, Overdrawn, Owner, Position, Purse, Removal, RequestDigest, Share, Status,
+        StoreError, UpstreamId, Verdict, is_due, wakes_at,
     },
     page::{Cursor, Page},
 };
@@ -38,6 +38,7 @@ struct Tables {
     events: Vec<Event>,
     images: BTreeMap<ImageId, Image>,
     uploads: BTreeMap<UploadId, Upload>,
+    leftovers: BTreeSet<ImageKey>,
     callbacks: Callbacks,
     spending: HashMap<Purse, BTreeMap<Day, Credits>>,
 }
@@ -404,6 +405,8 @@ impl JobStore for MemoryJobStore {
     async fn events(&self, after: Position, limit: usize) -> Result<Vec<Event>, StoreError> {
         let tables = lock(&self.tables);
         let rest = tables.events.iter().skip(seen(after.get()));
+        // Those of removed jobs keep their places, so that none is given again.
+        let rest = rest.filter(|event| tables.jobs.contains_key(&event.job));
         Ok(rest.take(limit).cloned().collect())
     }
 
@@ -417,6 +420,48 @@ impl JobStore for MemoryJobStore {
 
     async fn put_upload(&self, upload: &Upload) -> Result<(), StoreError> {
         lock(&self.tables).uploads.insert(upload.id, upload.clone());
+        Ok(())
+    }
+
+    async fn remove(&self, removal: &Removal) -> Result<(), StoreError> {
+        let mut tables = lock(&self.tables);
+        let mut gone = BTreeSet::new();
+        for (id, version) in &removal.jobs {
+            let judged = |row: &Row| row.job.version == *version && row.job.status().is_final();
+            if tables.jobs.get(id).is_some_and(judged) {
+                tables.jobs.remove(id);
+                gone.insert(*id);
+            }
+        }
+        tables
+            .keys
+            .retain(|_, (_, jobs)| !jobs.iter().all(|job| gone.contains(job)));
+        let images: Vec<_> = tables
+            .images
+            .values()
+            .filter(|image| {
+                let is_over = |row: &Row| row.job.status().is_final();
+                gone.contains(&image.job)
+                    || (removal.images.contains(&image.id) && tables.jobs.get(&image.job).is_none_or(is_over))
+            })
+            .map(|image| image.id)
+            .collect();
+        for id in images {
+            let image = tables.images.remove(&id);
+            tables.leftovers.extend(image.map(|image| image.key));
+        }
+        Ok(())
+    }
+
+    async fn leftovers(&self, limit: usize) -> Result<Vec<ImageKey>, StoreError> {
+        Ok(lock(&self.tables).leftovers.iter().take(limit).cloned().collect())
+    }
+
+    async fn forget_leftovers(&self, keys: &[ImageKey]) -> Result<(), StoreError> {
+        let mut tables = lock(&self.tables);
+        for key in keys {
+            tables.leftovers.remove(key);
+        }
         Ok(())
     }
 

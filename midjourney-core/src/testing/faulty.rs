@@ -10,11 +10,11 @@ use crate::{
     clock::Timestamp,
     error::{Applied, Retry},
     id::{ImageId, JobId, UploadId},
-    image::{Image, Upload},
+    image::{Image, ImageKey, Upload},
     job::{
         AccountName, CallbackQuery, CallbackRecord, CallbackTally, Changes, Claim, Claimed, Commit, Counts,
         Event, IdempotencyKey, ImageQuery, Insertion, Job, JobQuery, JobStore, Lease, Live, NewJobs, Owner,
-        Position, Purse, RequestDigest, Share, StoreError, UpstreamId, Verdict,
+        Position, Purse, Removal, RequestDigest, Share, StoreError, UpstreamId, Verdict,
     },
     page::Page,
 };
@@ -213,6 +213,19 @@ impl JobStore for FaultyJobStore {
 
     async fn put_upload(&self, upload: &Upload) -> Result<(), StoreError> {
         self.run("put_upload", self.inner.put_upload(upload)).await
+    }
+
+    async fn remove(&self, removal: &Removal) -> Result<(), StoreError> {
+        self.run("remove", self.inner.remove(removal)).await
+    }
+
+    async fn leftovers(&self, limit: usize) -> Result<Vec<ImageKey>, StoreError> {
+        self.run("leftovers", self.inner.leftovers(limit)).await
+    }
+
+    async fn forget_leftovers(&self, keys: &[ImageKey]) -> Result<(), StoreError> {
+        self.run("forget_leftovers", self.inner.forget_leftovers(keys))
+            .await
     }
 
     async fn upload(&self, id: UploadId) -> Result<Option<Upload>, StoreError> {

@@ -3,6 +3,7 @@
 mod callbacks;
 mod money;
 mod random;
+mod removal;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -24,6 +25,10 @@ pub use self::money::{
     a_budget_is_never_exceeded, a_charge_made_again_leaves_the_first, a_free_end_gives_the_charge_back,
     a_move_is_charged_when_it_is_made, a_move_keeps_to_the_budget_of_the_owner,
     a_move_takes_the_charge_along, jobs_are_charged_to_both_purses, what_is_charged_ahead_is_not_spent_yet,
+};
+pub use self::removal::{
+    a_picture_can_go_alone, files_of_what_was_removed_are_told_until_they_are_gone,
+    what_has_changed_or_is_not_over_is_not_removed, what_is_removed_is_gone_with_all_that_was_its_own,
 };
 use super::{
     Case,
@@ -139,6 +144,10 @@ macro_rules! __job_store_cases {
             refused_callbacks_are_forgotten_and_others_known,
             callbacks_are_kept_by_the_number_of_their_kind,
             a_task_is_found_while_its_job_is_under_way,
+            what_is_removed_is_gone_with_all_that_was_its_own,
+            what_has_changed_or_is_not_over_is_not_removed,
+            a_picture_can_go_alone,
+            files_of_what_was_removed_are_told_until_they_are_gone,
         }
     };
 }

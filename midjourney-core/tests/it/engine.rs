@@ -419,6 +419,7 @@ async fn a_watcher_sees_every_event_in_order_wherever_it_starts() {
     let seen = watcher.await.unwrap();
     let sequences: Vec<_> = seen.iter().map(|event| event.sequence).collect();
     assert_eq!(sequences, (1..).take(seen.len()).collect::<Vec<_>>());
+    let seen: Vec<_> = seen.iter().map(|event| (**event).clone()).collect();
     assert_eq!(seen, world.jobs.history(id, 0, 100).await.unwrap());
     // Resumed in the middle, and behind the end.
     let mut late = gateway.watch(id, 3).await.unwrap();

@@ -228,6 +228,12 @@ pub(super) enum JobsCommand {
         /// The job
         job: JobId,
     },
+    /// Remove the jobs and pictures that the configuration does not keep any more, as the server does every hour
+    Clean {
+        /// Only show what would go
+        #[arg(long)]
+        dry_run: bool,
+    },
     /// Settle a job whose submit was lost
     Resolve(ResolveArgs),
 }

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use midjourney_core::job::{Job, JobQuery, Resolution, Stage, UpstreamId};
+use midjourney_core::job::{Job, JobQuery, Resolution, Retention, Stage, UpstreamId};
 
 use super::{
     args::{Decision, JobsCommand},
@@ -52,7 +52,7 @@ pub(super) async fn run(context: &Context, command: JobsCommand) -> Result<ExitC
             let mut watch = assembled.gateway.watch(job, 0).await?;
             while let Some(event) = watch.next().await? {
                 if context.json {
-                    say(serde_json::json!(event));
+                    say(event.json());
                 } else {
                     let progress = event
                         .progress
@@ -83,6 +83,7 @@ pub(super) async fn run(context: &Context, command: JobsCommand) -> Result<ExitC
                 ExitCode::FAILURE
             })
         }
+        JobsCommand::Clean { dry_run } => clean(context, dry_run).await,
         JobsCommand::Cancel { job } => changed(context, context.gateway().await?.cancel(job).await?).await,
         JobsCommand::Resolve(args) => {
             let gateway = context.gateway().await?;
@@ -141,4 +142,33 @@ fn line(job: &Job) -> String {
         job.request.action.name(),
         job.life.created
     )
+}
+
+async fn clean(context: &Context, dry_run: bool) -> Result<ExitCode, Failure> {
+    let cleaned = context.gateway().await?.clean(dry_run).await?;
+    if context.json {
+        say_json(&serde_json::json!({
+            "dry_run": dry_run,
+            "jobs": cleaned.jobs,
+            "images": cleaned.images,
+            "bytes": cleaned.bytes,
+        }))?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    if dry_run {
+        cleaned.jobs.iter().for_each(say);
+    }
+    let what = if dry_run { "would go" } else { "removed" };
+    note(format_args!(
+        "{what}: {} jobs, {} images with {} bytes",
+        cleaned.jobs.len(),
+        cleaned.images.len(),
+        cleaned.bytes
+    ));
+    if context.settings.config.retention() == Retention::default() {
+        note(
+            "everything is kept for ever: see `retention` and `storage.retention_days` of the configuration",
+        );
+    }
+    Ok(ExitCode::SUCCESS)
 }

@@ -21,7 +21,8 @@ const MISSES_UNTIL_LOST: u8 = 3;
 /// A task that nobody can be asked about is given up after this many looks in a row at least: some four minutes.
 const LOOKS_IN_VAIN: u32 = 8;
 
-/// A look that comes this long after it was due means that nobody could look: the gateway was down, the machine slept.
+/// A look that comes this long after it was due means that nobody could look: the gateway was down, the machine slept,
+/// or its clock was set forward.
 const NOBODY_LOOKED: Duration = Duration::from_secs(60);
 
 pub(super) fn maybe_paid(message: &str) -> Failure {
@@ -80,6 +81,19 @@ impl Next<'_> {
 
     fn passed(&self, since: Timestamp, limit: Duration) -> bool {
         self.at.now.saturating_since(since) >= limit
+    }
+
+    /// For how long nobody could look, up to this look.
+    fn unwatched(&self) -> Option<Duration> {
+        let late = |due| self.at.now.saturating_since(due);
+        self.life.due.map(late).filter(|late| *late >= NOBODY_LOOKED)
+    }
+
+    /// `since`, later by the time in which nobody could look: a task that goes on must not answer for it. Where the clock
+    /// was set forward, that time did not even pass. A limit ends all the same where every look is late, since the waits
+    /// in between count.
+    fn watched(&self, since: Timestamp) -> Timestamp {
+        since.saturating_add(self.unwatched().unwrap_or_default())
     }
 
     /// The end of the job. What its last submit was charged with is given back where that cost nothing, whatever an
@@ -332,9 +346,12 @@ impl Next<'_> {
                 None,
             );
             next.life.state = state;
-            if heard_again {
-                next.life.heard = self.at.now;
-            }
+            next.life.entered = self.watched(self.life.entered);
+            next.life.heard = if heard_again {
+                self.at.now
+            } else {
+                self.watched(self.life.heard)
+            };
             return next;
         }
         let event = if phase == Phase::AwaitingInput {
@@ -349,7 +366,7 @@ impl Next<'_> {
             self.policy.poll.wait(0, self.at.chance)
         };
         let mut next = self.to(state, Some(wait), event);
-        next.life.entered = self.life.entered;
+        next.life.entered = self.watched(self.life.entered);
         next
     }
 
@@ -397,9 +414,9 @@ impl Next<'_> {
     }
 
     fn overdue(&self, news: bool) -> Option<Failure> {
-        let message = if self.passed(self.life.entered, self.policy.run_limit) {
+        let message = if self.passed(self.watched(self.life.entered), self.policy.run_limit) {
             "the upstream did not finish within the run limit"
-        } else if !news && self.passed(self.life.heard, self.policy.silence_limit) {
+        } else if !news && self.passed(self.watched(self.life.heard), self.policy.silence_limit) {
             "the upstream showed no progress within the silence limit"
         } else {
             return None;
@@ -411,11 +428,13 @@ impl Next<'_> {
     /// the upstream is back. So it has as long as a lost submit, and ends only after the upstream was asked in vain for a
     /// while: the first look after a pause of our own often finds no network yet.
     pub(super) fn poll_failed(&self, failure: Failure, after: Option<Duration>) -> Transition {
-        let nobody_looked = self.life.due.is_some_and(|due| self.passed(due, NOBODY_LOOKED));
-        let in_vain = if self.life.trouble.is_none() || nobody_looked {
-            0
-        } else {
-            self.life.attempts
+        let first = self.life.trouble.is_none();
+        let paused = self.unwatched().is_some();
+        let in_vain = match self.life.attempts {
+            _ if first => 0,
+            // Those before the pause. Fewer are kept: where all looks are late for want of workers, they must add up.
+            enough if paused && enough >= LOOKS_IN_VAIN => 0,
+            looks => looks,
         };
         let looks = in_vain.saturating_add(1);
         let limit = self.policy.unknown_limit.max(self.policy.run_limit);
@@ -425,9 +444,13 @@ impl Next<'_> {
             given_up.upstream_text = failure.upstream_text;
             return self.failed(given_up);
         }
-        let wait = self.policy.retry_wait(in_vain, after, self.at.chance);
+        let rhythm = if paused { 0 } else { in_vain };
+        let wait = self.policy.retry_wait(rhythm, after, self.at.chance);
         let mut next = self.again(wait, Some(failure.with_spent(Spent::Yes)));
         next.life.attempts = looks;
+        if first {
+            next.life.entered = self.watched(self.life.entered);
+        }
         next
     }
 

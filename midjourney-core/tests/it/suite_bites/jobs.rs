@@ -9,12 +9,12 @@ use midjourney_core::{
     budget::{Budget, Budgets, Credits, Spending},
     clock::Timestamp,
     id::{ImageId, JobId, UploadId},
-    image::{Image, Upload},
+    image::{Image, ImageKey, Upload},
     job::{
         AccountName, Billing, CallbackQuery, CallbackRecord, CallbackTally, Changes, Claim, Claimed, Commit,
         Counts, Event, IdempotencyKey, ImageQuery, Insertion, Job, JobQuery, JobStore, LONGEST_WAIT, Lease,
-        LeaseEnd, Live, NewJobs, Owner, Position, Purse, RequestDigest, Share, StoreError, UpstreamId,
-        Verdict,
+        LeaseEnd, Live, NewJobs, Owner, Position, Purse, Removal, RequestDigest, Share, StoreError,
+        UpstreamId, Verdict,
     },
     memory::MemoryJobStore,
     page::Page,
@@ -77,9 +77,12 @@ enum Fault {
     KeepsChargesOfMoved,
     KeepsEveryCallback,
     KeepsImagesOfRefused,
+    KeepsJobs,
+    KeepsSinglePictures,
     KeysLookFree,
     KeysOfAllOwners,
     LeaselessCommitTakesLease,
+    LeavesNothingOver,
     LeavesStrays,
     ListsBackwards,
     ListsByOffset,
@@ -97,6 +100,7 @@ enum Fault {
     NotAtomic,
     PingFails,
     ReleaseKeeps,
+    RemovesChanged,
     ReplaysBlindly,
     RevivesFinished,
     SequenceRisesAlways,
@@ -511,6 +515,37 @@ impl JobStore for Broken {
         self.inner.put_upload(upload).await
     }
 
+    async fn remove(&self, removal: &Removal) -> Result<(), StoreError> {
+        let mut removal = removal.clone();
+        match self.fault {
+            Fault::RemovesChanged => {
+                for (id, version) in &mut removal.jobs {
+                    *version = self.inner.load(*id).await?.map_or(*version, |job| job.version);
+                }
+            }
+            Fault::KeepsSinglePictures => removal.images.clear(),
+            Fault::KeepsJobs => {
+                for (id, _) in std::mem::take(&mut removal.jobs) {
+                    let images = self.inner.images(&ImageQuery::of(id)).await?.items;
+                    removal.images.extend(images.iter().map(|image| image.id));
+                }
+            }
+            _ => {}
+        }
+        self.inner.remove(&removal).await
+    }
+
+    async fn leftovers(&self, limit: usize) -> Result<Vec<ImageKey>, StoreError> {
+        if self.has(Fault::LeavesNothingOver) {
+            return Ok(Vec::new());
+        }
+        self.inner.leftovers(limit).await
+    }
+
+    async fn forget_leftovers(&self, keys: &[ImageKey]) -> Result<(), StoreError> {
+        self.inner.forget_leftovers(keys).await
+    }
+
     async fn upload(&self, id: UploadId) -> Result<Option<Upload>, StoreError> {
         self.inner.upload(id).await
     }
@@ -715,6 +750,10 @@ super::bites! {
     tasks_found_anywhere: FindsTasksAnywhere => [a_task_is_found_while_its_job_is_under_way],
     strays_handed_to_all: SharesStrays => [claim_hands_what_lies_too_far_ahead_to_one_worker],
     slots_ignored: IgnoresSlots => [commit_takes_no_more_slots_than_there_are],
+    removed_after_a_change: RemovesChanged => [what_has_changed_or_is_not_over_is_not_removed],
+    removed_jobs_that_stay: KeepsJobs => [what_is_removed_is_gone_with_all_that_was_its_own],
+    pictures_that_stay: KeepsSinglePictures => [a_picture_can_go_alone],
+    files_that_nobody_removes: LeavesNothingOver => [files_of_what_was_removed_are_told_until_they_are_gone],
     a_commit_that_takes_the_lease: LeaselessCommitTakesLease => [commit_without_a_lease_outdates_the_holder],
     list_backwards: ListsBackwards => [list_is_newest_first],
     list_by_offset: ListsByOffset => [list_pages_stay_stable_under_inserts],

@@ -1,0 +1,178 @@
+//! Removes what is past its time.
+
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
+
+use tokio::sync::watch;
+use tracing::{info, warn};
+
+use super::Parts;
+use crate::{
+    clock::Timestamp,
+    error::Chain,
+    id::{ImageId, JobId},
+    image::Image,
+    job::{ImageQuery, Job, JobQuery, Removal, Retention, Status, StoreError},
+    page::{Cursor, Page},
+};
+
+/// How often it is done.
+const EVERY: Duration = Duration::from_secs(3_600);
+
+/// How many files are removed at a time.
+const FILES: usize = 100;
+
+/// What was removed, or would be.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Cleaned {
+    /// Jobs, with their events and pictures.
+    pub jobs: Vec<JobId>,
+    /// Pictures, those of these jobs among them.
+    pub images: Vec<ImageId>,
+    /// How many bytes the pictures have.
+    pub bytes: u64,
+}
+
+impl Cleaned {
+    fn count(&mut self, images: &[Image]) {
+        for image in images {
+            self.images.push(image.id);
+            self.bytes = self.bytes.saturating_add(image.bytes);
+        }
+    }
+}
+
+/// Cleans every hour until `stopping` turns true, where anything is ever past its time.
+pub(super) async fn run(parts: Arc<Parts>, mut stopping: watch::Receiver<bool>) {
+    if parts.policy.retention == Retention::default() {
+        return;
+    }
+    let mut believed = parts.clock.now();
+    loop {
+        match clean(&parts, believed, false).await {
+            Ok(cleaned) if cleaned == Cleaned::default() => {}
+            Ok(Cleaned { jobs, images, bytes }) => {
+                let (jobs, images) = (jobs.len(), images.len());
+                info!(jobs, images, bytes, "what was past its time was removed");
+            }
+            Err(error) => warn!(error = %Chain(&error), "what is past its time was not removed"),
+        }
+        let next = parts.clock.now().saturating_add(EVERY);
+        tokio::select! {
+            biased;
+            _ = stopping.changed() => return,
+            () = parts.clock.sleep_until(next) => {}
+        }
+        // A clock that was set far ahead by mistake is not believed at once: what was removed is gone.
+        believed = parts
+            .clock
+            .now()
+            .min(believed.saturating_add(EVERY.saturating_mul(2)));
+    }
+}
+
+/// Removes what [`Policy::retention`](crate::job::Policy::retention) does not keep at `now`; with `dry_run`, only says what.
+pub(crate) async fn clean(parts: &Parts, now: Timestamp, dry_run: bool) -> Result<Cleaned, StoreError> {
+    let mut cleaned = Cleaned::default();
+    let rules = &parts.policy.retention;
+    if *rules != Retention::default() {
+        let needed = needed(parts).await?;
+        for status in Status::ALL {
+            let Some(kept) = rules.of(status) else {
+                continue;
+            };
+            let mut query = JobQuery::newest(Page::<Job>::MAX);
+            query.status = Some(status);
+            query.after = Some(from(now, kept));
+            while query.after.is_some() {
+                let page = parts.jobs.list(&query).await?;
+                query.after = page.next;
+                let jobs = page.items.iter().filter(|job| rules.removes(job, &needed, now));
+                remove_jobs(parts, jobs.collect(), dry_run, &mut cleaned).await?;
+            }
+        }
+        if let Some(kept) = rules.images {
+            let gone: BTreeSet<_> = cleaned.images.iter().copied().collect();
+            let mut query = ImageQuery::newest(Page::<Image>::MAX);
+            query.after = Some(from(now, kept));
+            while query.after.is_some() {
+                let page = parts.jobs.images(&query).await?;
+                query.after = page.next;
+                let past =
+                    |image: &Image| rules.removes_image(image, &needed, now) && !gone.contains(&image.id);
+                let images: Vec<_> = page.items.into_iter().filter(past).collect();
+                if !dry_run && !images.is_empty() {
+                    parts.jobs.remove(&Removal::of_images(&images)).await?;
+                }
+                cleaned.count(&images);
+            }
+        }
+    }
+    if !dry_run {
+        remove_files(parts).await?;
+    }
+    Ok(cleaned)
+}
+
+/// Where a list begins with what was made when things that are `kept` so long are past their time.
+fn from(now: Timestamp, kept: Duration) -> Cursor {
+    let newest = now.saturating_sub(kept);
+    Cursor::before(newest.saturating_add(Duration::from_millis(1)))
+}
+
+/// The jobs that jobs under way start from.
+async fn needed(parts: &Parts) -> Result<BTreeSet<JobId>, StoreError> {
+    let mut needed = BTreeSet::new();
+    for status in Status::ALL.into_iter().filter(|status| !status.is_final()) {
+        let mut query = JobQuery::newest(Page::<Job>::MAX);
+        query.status = Some(status);
+        loop {
+            let page = parts.jobs.list(&query).await?;
+            let parents = page.items.iter().filter_map(|job| job.request.parent);
+            needed.extend(parents.map(|parent| parent.job));
+            query.after = page.next;
+            if query.after.is_none() {
+                break;
+            }
+        }
+    }
+    Ok(needed)
+}
+
+async fn remove_jobs(
+    parts: &Parts,
+    jobs: Vec<&Job>,
+    dry_run: bool,
+    cleaned: &mut Cleaned,
+) -> Result<(), StoreError> {
+    for job in &jobs {
+        if job.status() == Status::Completed {
+            cleaned.count(&parts.jobs.images(&ImageQuery::of(job.id)).await?.items);
+        }
+        cleaned.jobs.push(job.id);
+    }
+    if !dry_run && !jobs.is_empty() {
+        parts.jobs.remove(&Removal::of_jobs(jobs)).await?;
+    }
+    Ok(())
+}
+
+/// Those that were left over when a process died among them. One that cannot be removed is tried again an hour later.
+async fn remove_files(parts: &Parts) -> Result<(), StoreError> {
+    let mut failed: usize = 0;
+    loop {
+        let keys = parts.jobs.leftovers(FILES.saturating_add(failed)).await?;
+        let mut gone = Vec::new();
+        for key in &keys {
+            match parts.images.remove(key).await {
+                Ok(()) => gone.push(key.clone()),
+                Err(error) => warn!(%key, error = %Chain(&error), "a file is left over"),
+            }
+        }
+        parts.jobs.forget_leftovers(&gone).await?;
+        if gone.is_empty() || keys.len() < FILES {
+            return Ok(());
+        }
+        failed = keys.len().saturating_sub(gone.len());
+    }
+}
