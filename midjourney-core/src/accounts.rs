@@ -6,6 +6,7 @@
 
 mod choose;
 mod health;
+mod notices;
 mod price;
 
 use std::{
@@ -14,10 +15,14 @@ use std::{
     time::Duration,
 };
 
+use tokio::sync::Notify;
 use tracing::{info, warn};
 
-pub use self::health::{Condition, Health, Signal};
-use self::{choose::Candidate, health::lies_ahead};
+use self::{choose::Candidate, health::lies_ahead, notices::Notices};
+pub use self::{
+    health::{Condition, Health, Signal},
+    notices::Notice,
+};
 use crate::{
     budget::{Budget, Credits, Prices},
     client::{MidjourneyClient, ParentTask},
@@ -194,6 +199,7 @@ pub struct Accounts {
     all: Vec<Account>,
     strategy: Strategy,
     learned: Arc<Mutex<Learned>>,
+    noticed: Arc<Notify>,
 }
 
 #[derive(Debug, Default)]
@@ -209,6 +215,7 @@ struct Learned {
     troubles: HashMap<AccountName, Trouble>,
     /// Accounts that draw in relax mode, and until when.
     relaxed: HashMap<AccountName, Timestamp>,
+    notices: Notices,
 }
 
 /// What is wrong with an account.
@@ -285,6 +292,7 @@ impl Accounts {
             all: Vec::new(),
             strategy,
             learned: Arc::default(),
+            noticed: Arc::default(),
         }
     }
 
@@ -485,6 +493,23 @@ impl Accounts {
         lock(&self.learned).troubles.get(name).cloned()
     }
 
+    /// The oldest notice that was not [told](Self::told) yet.
+    pub fn notice(&self) -> Option<Notice> {
+        lock(&self.learned).notices.first().cloned()
+    }
+
+    /// A notice was told.
+    pub fn told(&self, notice: &Notice) {
+        lock(&self.learned).notices.told(notice);
+    }
+
+    /// Returns once there may be another [notice](Self::notice); one waits for them at a time.
+    ///
+    /// **Cancel safety:** a notice that comes while nobody waits ends the next wait at once.
+    pub async fn noticed(&self) {
+        self.noticed.notified().await;
+    }
+
     /// Notes what a call for `name` came to, and why where it failed. A change of its condition is logged, once.
     pub fn note(&self, name: &AccountName, signal: Signal, why: Option<&str>, now: Timestamp) {
         let (before, after) = {
@@ -497,6 +522,16 @@ impl Accounts {
                 learned.health.insert(name.clone(), after);
             }
             let (before, after) = (before.condition(), after.condition());
+            let reason = (after != Condition::Ok).then(|| why.unwrap_or_default().to_owned());
+            let notice = Notice {
+                account: name.clone(),
+                condition: after,
+                reason,
+                at: now,
+            };
+            if learned.notices.note(notice) {
+                self.noticed.notify_one();
+            }
             if after == Condition::Ok {
                 learned.troubles.remove(name);
             } else if before != after {

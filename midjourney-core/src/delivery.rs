@@ -20,14 +20,14 @@ mod transport;
 
 use std::{fmt, sync::Arc};
 
-pub use message::{ImageLink, MAX_BODY, Message, MessageData};
+pub use message::{AccountNotice, ImageLink, MAX_BODY, Message, MessageData};
 pub use record::{DeadReason, Delivery, DeliveryState, Outcome, Receiver};
 pub use settle::{Attempted, DISABLED_AFTER, LONGEST_PAUSE, SCHEDULE, Settled, settle};
 pub use signature::{SECRET_OVERLAP, SigningKey};
 pub use store::{
     ClaimedDelivery, DeliveryClaim, DeliveryQuery, DeliveryStore, SOCKETS_EACH, SubscriptionChange,
 };
-pub use subscription::{DisabledReason, EventFilter, Subscription};
+pub use subscription::{ACCOUNT_CONDITION, DisabledReason, EventFilter, Subscription};
 pub use transport::{ANSWER_TIME, Post, Transport};
 
 /// What it takes to send webhooks.

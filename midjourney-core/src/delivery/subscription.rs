@@ -10,10 +10,16 @@ use crate::{
     job::{EventKind, Owner, Position},
 };
 
-/// Which events somebody wants to be told about.
+/// The event that tells how an account is doing.
+pub const ACCOUNT_CONDITION: &str = "account.condition";
+
+/// Which events somebody wants to be told about: by their names, wherever it is written.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct EventFilter(Vec<EventKind>);
+#[serde(try_from = "Vec<String>", into = "Vec<&'static str>")]
+pub struct EventFilter {
+    kinds: Vec<EventKind>,
+    accounts: bool,
+}
 
 impl Default for EventFilter {
     /// What people wait for: the end of a job, and what it needs them for.
@@ -30,40 +36,86 @@ impl Default for EventFilter {
 }
 
 impl EventFilter {
-    /// These kinds, each counted once.
+    /// These kinds of a job's events, each counted once.
     pub fn new(kinds: impl IntoIterator<Item = EventKind>) -> Self {
         let kinds: Vec<_> = kinds.into_iter().collect();
-        Self(
-            EventKind::ALL
+        Self {
+            kinds: EventKind::ALL
                 .into_iter()
                 .filter(|kind| kinds.contains(kind))
                 .collect(),
-        )
+            accounts: false,
+        }
     }
 
-    /// The kinds of these names; `*` is all of them.
+    /// The same, and [how accounts are doing](ACCOUNT_CONDITION).
+    pub const fn and_accounts(mut self) -> Self {
+        self.accounts = true;
+        self
+    }
+
+    /// The events of these names; `*` is all of them.
     ///
     /// **Errors:** the first name that is none, by its place.
     pub fn from_names<'a>(names: impl IntoIterator<Item = &'a str>) -> Result<Self, usize> {
-        let mut kinds = Vec::new();
+        let (mut kinds, mut accounts) = (Vec::new(), false);
         for (place, name) in names.into_iter().enumerate() {
             match EventKind::from_name(name) {
                 Some(kind) => kinds.push(kind),
-                None if name == "*" => kinds.extend(EventKind::ALL),
+                None if name == "*" => {
+                    kinds.extend(EventKind::ALL);
+                    accounts = true;
+                }
+                None if name == ACCOUNT_CONDITION => accounts = true,
                 None => return Err(place),
             }
         }
-        Ok(Self::new(kinds))
+        Ok(Self {
+            accounts,
+            ..Self::new(kinds)
+        })
     }
 
-    /// Whether it lets this kind pass.
+    /// The names of all events there are.
+    pub fn known() -> impl Iterator<Item = &'static str> {
+        let kinds = EventKind::ALL.into_iter().map(EventKind::name);
+        kinds.chain([ACCOUNT_CONDITION])
+    }
+
+    /// Whether it lets this kind of a job's events pass.
     pub fn wants(&self, kind: EventKind) -> bool {
-        self.0.contains(&kind)
+        self.kinds.contains(&kind)
     }
 
-    /// The kinds, in the order of a job's life.
-    pub fn kinds(&self) -> &[EventKind] {
-        &self.0
+    /// Whether it wants to hear how accounts are doing.
+    pub const fn wants_accounts(&self) -> bool {
+        self.accounts
+    }
+
+    /// Whether it lets nothing pass.
+    pub const fn is_empty(&self) -> bool {
+        self.kinds.is_empty() && !self.accounts
+    }
+
+    /// The names, in the order of a job's life.
+    pub fn names(&self) -> Vec<&'static str> {
+        let kinds = self.kinds.iter().copied().map(EventKind::name);
+        kinds.chain(self.accounts.then_some(ACCOUNT_CONDITION)).collect()
+    }
+}
+
+impl From<EventFilter> for Vec<&'static str> {
+    fn from(filter: EventFilter) -> Self {
+        filter.names()
+    }
+}
+
+impl TryFrom<Vec<String>> for EventFilter {
+    type Error = String;
+
+    fn try_from(names: Vec<String>) -> Result<Self, String> {
+        let filter = Self::from_names(names.iter().map(String::as_str));
+        filter.map_err(|place| format!("no event is called {:?}", names.get(place)))
     }
 }
 
@@ -100,7 +152,7 @@ impl DisabledReason {
 pub struct Subscription {
     /// Its id.
     pub id: SubscriptionId,
-    /// Whose it is; they are told about their own jobs.
+    /// Whose it is; they are told about their own jobs, the operator about accounts too.
     pub owner: Owner,
     /// Where messages go. May hold a token.
     pub url: String,
@@ -157,6 +209,11 @@ impl Subscription {
         self.disabled.is_none() && self.since < position && self.events.wants(kind) && self.owner == *owner
     }
 
+    /// Whether it wants to be told how accounts are doing, which are the operator's own.
+    pub fn wants_accounts(&self) -> bool {
+        self.disabled.is_none() && self.events.wants_accounts() && self.owner == Owner::local()
+    }
+
     /// Starts it again, as if nothing had failed before.
     pub fn enable(&mut self) {
         self.disabled = None;
@@ -193,8 +250,11 @@ mod tests {
     #[test]
     fn filters_are_given_by_name() {
         let filter = EventFilter::from_names(["job.failed", "job.completed", "job.failed"]).unwrap();
-        assert_eq!(filter.kinds(), [EventKind::Completed, EventKind::Failed]);
-        assert_eq!(EventFilter::from_names(["*"]).unwrap().kinds(), EventKind::ALL);
+        assert_eq!(filter.names(), ["job.completed", "job.failed"]);
+        let all = EventFilter::from_names(["*"]).unwrap();
+        assert!(EventFilter::known().eq(all.names()));
+        let accounts = EventFilter::from_names([ACCOUNT_CONDITION]).unwrap();
+        assert!(accounts.wants_accounts() && !accounts.is_empty() && !filter.wants_accounts());
         assert_eq!(EventFilter::from_names(["job.failed", "job.done"]), Err(1));
         for kind in EventKind::ALL {
             assert_eq!(EventKind::from_name(kind.name()), Some(kind));

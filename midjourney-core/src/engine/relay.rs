@@ -1,4 +1,4 @@
-//! Turns events into deliveries.
+//! Turns events and notices into deliveries.
 
 use std::time::Duration;
 
@@ -58,6 +58,27 @@ impl Relay {
         self.place = first.then_some((last, last));
         Ok(more || !first)
     }
+}
+
+/// Makes the deliveries of what this process has noticed of its accounts. Where the store fails in the middle, some are
+/// told again.
+pub(super) async fn tell_of_accounts(parts: &Parts, webhooks: &Webhooks) -> Result<(), BoxError> {
+    while let Some(notice) = parts.accounts.notice() {
+        let message = Message::about(&notice);
+        let body = message.body()?;
+        for one in webhooks.store.subscriptions().await? {
+            if !one.wants_accounts() {
+                continue;
+            }
+            let now = parts.clock.now();
+            let id = DeliveryId::new(now, &*parts.entropy);
+            let receiver = Receiver::Subscription(one.id);
+            let delivery = Delivery::new(id, one.owner, receiver, message.kind, body.clone(), now);
+            webhooks.store.put_delivery(&delivery).await?;
+        }
+        parts.accounts.told(&notice);
+    }
+    Ok(())
 }
 
 async fn deliveries(parts: &Parts, webhooks: &Webhooks, events: &[Event]) -> Result<Vec<Delivery>, BoxError> {

@@ -5,7 +5,10 @@ use std::{sync::Arc, time::Duration};
 use tokio::{sync::watch, task::JoinSet};
 use tracing::{debug, warn};
 
-use super::{Parts, relay::Relay};
+use super::{
+    Parts,
+    relay::{Relay, tell_of_accounts},
+};
 use crate::{
     clock::Timestamp,
     delivery::{
@@ -74,6 +77,7 @@ pub(super) async fn run(parts: Arc<Parts>, webhooks: Webhooks, mut stopping: wat
             () = parts.clock.sleep_until(next) => {}
             gone = news.changed() => if gone.is_err() { break },
             gone = orders.changed() => if gone.is_err() { break },
+            () = parts.accounts.noticed() => {}
         }
     }
     debug!(under_way = posts.len(), "no more webhooks are sent");
@@ -90,6 +94,7 @@ async fn look(
     posts: &mut JoinSet<()>,
 ) -> Result<Timestamp, BoxError> {
     while relay.step(parts, webhooks).await? {}
+    tell_of_accounts(parts, webhooks).await?;
     let now = parts.clock.now();
     let idle = now.saturating_add(LONGEST_IDLE);
     let free = POSTS.saturating_sub(posts.len());

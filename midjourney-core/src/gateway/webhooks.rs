@@ -57,7 +57,7 @@ impl Gateway {
     pub async fn subscribe(&self, wish: Subscribe) -> Result<(Subscription, Secret), Error> {
         let webhooks = self.webhooks()?;
         check_address(webhooks, "/url", &wish.url)?;
-        if wish.events.kinds().is_empty() {
+        if wish.events.is_empty() {
             return Err(Error::field(
                 "/events",
                 "expected one event at least; `*` is all of them",
@@ -102,11 +102,7 @@ impl Gateway {
         if let Some(url) = &change.url {
             check_address(webhooks, "/url", url)?;
         }
-        if change
-            .events
-            .as_ref()
-            .is_some_and(|events| events.kinds().is_empty())
-        {
+        if change.events.as_ref().is_some_and(EventFilter::is_empty) {
             return Err(Error::field(
                 "/events",
                 "expected one event at least; `*` is all of them",

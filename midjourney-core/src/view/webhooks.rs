@@ -6,7 +6,6 @@ use crate::{
     clock::Timestamp,
     delivery::{Delivery, DeliveryState, Outcome, Receiver, Subscription},
     id::{DeliveryId, JobId, SubscriptionId},
-    job::EventKind,
 };
 
 /// Somebody's wish to be told about jobs.
@@ -50,13 +49,7 @@ impl SubscriptionView {
         Self {
             id: subscription.id,
             url: subscription.url.clone(),
-            events: subscription
-                .events
-                .kinds()
-                .iter()
-                .copied()
-                .map(EventKind::name)
-                .collect(),
+            events: subscription.events.names(),
             enabled: disabled_at.is_none(),
             disabled_reason: reason.map(crate::delivery::DisabledReason::name),
             disabled_at,

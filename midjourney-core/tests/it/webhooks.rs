@@ -22,10 +22,10 @@ use midjourney_core::{
     error::ErrorKind,
     gateway::{Gateway, Imagine, Subscribe},
     id::{DeliveryId, JobId, SubscriptionId},
-    job::{EventKind, JobQuery, Owner, RemoteStatus},
+    job::{EventKind, Failure, FailureKind, JobQuery, Owner, RemoteStatus},
     key::Secret,
     memory::MemoryDeliveryStore,
-    testing::{FakeClient, SeededEntropy},
+    testing::{FakeClient, SeededEntropy, SubmitOutcome, Trouble},
 };
 
 use crate::given::World;
@@ -544,4 +544,47 @@ async fn signatures_are_what_the_reference_implementation_expects() {
     let signatures = post.signature.expose().split(' ').count();
     assert_eq!(signatures, 1, "the older one is not good any more");
     drop(engine);
+}
+
+#[tokio::test]
+async fn the_operator_is_told_once_that_an_account_needs_somebody_and_once_that_it_works_again() {
+    let client = FakeClient::new();
+    let asked = Failure::new(FailureKind::NeedsPerson, "prove that you are human");
+    let refused = SubmitOutcome::Fail(Trouble::refused(asked));
+    client.script_submits([refused.clone(), refused, SubmitOutcome::Accept]);
+    let (world, receivers) = world(client);
+    let gateway = world.gateway();
+    let all = EventFilter::new([]).and_accounts();
+    gateway
+        .subscribe(Subscribe::new(URL).to(all.clone()))
+        .await
+        .unwrap();
+    let mut stranger = Subscribe::new("https://stranger.example/hook").to(all);
+    stranger.owner = Owner::new("stranger");
+    gateway.subscribe(stranger).await.unwrap();
+    let mut ids = Vec::new();
+    for _ in 0..3 {
+        ids.push(accept(&gateway).await);
+    }
+    let engine = start(&world, 100);
+    for id in ids {
+        world.live_until_over(id).await;
+    }
+    world
+        .live_until("both messages", async || {
+            all_in_state(&gateway, "delivered").await.len() == 2
+        })
+        .await;
+    drop(engine);
+    let told: Vec<_> = receivers.got(URL).iter().map(value).collect();
+    let [trouble, well] = &told[..] else {
+        panic!("one message each: {told:?}");
+    };
+    assert_eq!(trouble["type"], "account.condition");
+    assert_eq!(trouble["data"]["account"]["condition"], "needs_person");
+    let reason = trouble["data"]["account"]["reason"].as_str().unwrap();
+    assert!(reason.contains("prove that you are human"), "{reason}");
+    assert_eq!(well["data"]["account"]["condition"], "ok");
+    assert_eq!(well["data"]["account"].get("reason"), None);
+    assert!(receivers.got("https://stranger.example/hook").is_empty());
 }

@@ -6,7 +6,7 @@ use midjourney_core::{
     delivery::{DeliveryQuery, DeliveryState, EventFilter, Subscription, SubscriptionChange},
     gateway::{DeliveryView, Gateway, Subscribe, SubscriptionView},
     id::{DeliveryId, SubscriptionId},
-    job::{CallbackQuery, EventKind},
+    job::CallbackQuery,
     key::Secret,
 };
 
@@ -108,7 +108,8 @@ fn filter(names: &[String]) -> Result<EventFilter, Failure> {
         return Ok(EventFilter::default());
     }
     EventFilter::from_names(names.iter().map(String::as_str)).map_err(|place| {
-        let known = EventKind::ALL.map(EventKind::name).join(", ");
+        let known: Vec<_> = EventFilter::known().collect();
+        let known = known.join(", ");
         let name = names.get(place).map_or("", String::as_str);
         Failure::usage(format!(
             "--events: {name:?} is no event; expected `*` or some of {known}"

@@ -14,7 +14,7 @@ use midjourney_core::{
     error::Error,
     gateway::{DeliveryView, Subscribe, SubscriptionView},
     id::{DeliveryId, JobId, SubscriptionId},
-    job::{EventKind, Owner},
+    job::Owner,
     key::Secret,
     page::Cursor,
 };
@@ -172,13 +172,14 @@ fn filter(names: Option<Vec<String>>) -> Result<Option<EventFilter>, Problem> {
     };
     let filter = EventFilter::from_names(names.iter().map(String::as_str));
     filter.map(Some).map_err(|place| {
-        let known = EventKind::ALL.map(EventKind::name).join(", ");
+        let known: Vec<_> = EventFilter::known().collect();
+        let known = known.join(", ");
         let detail = format!("no event has this name; expected `*` or one of {known}");
         Error::field(format!("/events/{place}"), detail).into()
     })
 }
 
-/// Be told what happens to jobs.
+/// Be told what happens to jobs, or how accounts are doing.
 ///
 /// From now on a message is posted for each event of the wanted kinds, signed as Standard Webhooks 1.0 has it. The secret
 /// is shown in this answer only. Messages are tried eight times within 28 hours, come at least once and in any order:
