@@ -33,6 +33,7 @@ use std::{sync::Arc, time::Duration};
 
 pub use accounts::{AccountView, BudgetView, SpendingView};
 pub use act::{Act, Start};
+pub use hub::SharedEvent;
 pub use intake::{Accepted, Imagine, PromptCheck, PromptRules};
 pub use pictures::Picture;
 pub use probes::{CallbackStatusView, ProbeView};
@@ -41,10 +42,10 @@ pub use watch_all::{WatchAll, WatchFilter};
 pub use webhooks::{MOST_SUBSCRIPTIONS, Subscribe};
 
 pub use crate::view::{
-    AttemptView, CallbackView, DeliveryView, FailureView, ImageView, JobView, SubscriptionView,
+    AttemptView, CallbackView, DeliveryView, EventView, FailureView, ImageView, JobView, SubscriptionView,
 };
 use crate::{
-    engine::{Engine, EngineConfig, Parts},
+    engine::{self, Cleaned, Engine, EngineConfig, Parts},
     error::{Error, ErrorKind},
     id::{ImageId, JobId},
     image::Image,
@@ -172,7 +173,7 @@ impl Gateway {
     /// **Errors:** [`ErrorKind::NotFound`].
     pub async fn watch(&self, id: JobId, after: u64) -> Result<Watch, Error> {
         self.job(id).await?;
-        Watch::start(Arc::clone(&self.parts.jobs), &self.hub, id, after).await
+        Ok(Watch::start(Arc::clone(&self.parts.jobs), &self.hub, id, after))
     }
 
     /// Follows all jobs: every event after `after` that passes the filter, as it is committed; without `after`, those that
@@ -180,7 +181,15 @@ impl Gateway {
     ///
     /// **Errors:** the store's.
     pub async fn watch_all(&self, after: Option<Position>, filter: WatchFilter) -> Result<WatchAll, Error> {
-        WatchAll::start(Arc::clone(&self.parts.jobs), after, filter).await
+        WatchAll::start(Arc::clone(&self.parts.jobs), &self.hub, after, filter).await
+    }
+
+    /// Removes what [`Policy::retention`](crate::job::Policy::retention) does not keep any more, as an engine does every
+    /// hour; with `dry_run`, only says what would go.
+    ///
+    /// **Errors:** the store's; what was removed before it is gone. **Cancel safety:** the rest is removed another time.
+    pub async fn clean(&self, dry_run: bool) -> Result<Cleaned, Error> {
+        Ok(engine::clean(&self.parts, self.parts.clock.now(), dry_run).await?)
     }
 
     /// Waits until the job is over, at most `limit`, and returns it as it is then: look at its status.
@@ -188,7 +197,11 @@ impl Gateway {
     /// **Errors:** [`ErrorKind::NotFound`]. **Cancel safety:** dropping the future ends the wait, never the job.
     pub async fn wait(&self, id: JobId, limit: Duration) -> Result<Job, Error> {
         let deadline = self.parts.clock.now().saturating_add(limit);
-        let mut watch = self.watch(id, 0).await?;
+        let job = self.job(id).await?;
+        if job.status().is_final() {
+            return Ok(job);
+        }
+        let mut watch = Watch::start(Arc::clone(&self.parts.jobs), &self.hub, id, job.sequence);
         let over = async {
             while let Some(event) = watch.next().await? {
                 if event.status.is_final() {
@@ -297,6 +310,7 @@ impl From<StoreError> for Error {
             StoreError::Full { .. } => {
                 Self::new(ErrorKind::StorageFull, "no room left where jobs are stored")
             }
+            StoreError::Stopped { .. } => later("the job store writes nothing more until a restart"),
             StoreError::Backend {
                 retry: crate::error::Retry::Never,
                 ..

@@ -1,9 +1,11 @@
 //! Jobs and pictures as they are shown: one envelope for HTTP, MCP and the command line.
 
+mod event;
 mod webhooks;
 
 use serde::Serialize;
 
+pub use self::event::EventView;
 pub use self::webhooks::{AttemptView, DeliveryView, SubscriptionView};
 
 use crate::{

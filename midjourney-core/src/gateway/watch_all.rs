@@ -1,18 +1,18 @@
 //! Follows all jobs.
 
 use std::{
-    collections::{BTreeSet, HashMap, VecDeque, hash_map::Entry},
-    mem,
+    collections::{BTreeSet, VecDeque},
     sync::Arc,
 };
 
 use futures_core::Stream;
 use futures_util::stream;
 
+use super::hub::{Heard, Hub, Seat, SharedEvent, Wanted};
 use crate::{
     error::Error,
     id::JobId,
-    job::{Changes, Event, JobStore, Owner, Position},
+    job::{JobStore, Owner, Position, StoreError},
 };
 
 /// How many events are read at once.
@@ -40,6 +40,16 @@ impl WatchFilter {
         self.owner = Some(owner);
         self
     }
+
+    async fn passes(&self, event: &SharedEvent, jobs: &dyn JobStore) -> Result<bool, StoreError> {
+        if self.jobs.as_ref().is_some_and(|jobs| !jobs.contains(&event.job)) {
+            return Ok(false);
+        }
+        Ok(match &self.owner {
+            Some(owner) => event.owner(jobs).await? == Some(owner),
+            None => true,
+        })
+    }
 }
 
 /// The committed events of all jobs, in the order of their commits and without gaps. It has no end of its own.
@@ -49,32 +59,37 @@ impl WatchFilter {
 #[derive(Debug)]
 pub struct WatchAll {
     jobs: Arc<dyn JobStore>,
-    changes: Changes,
+    seat: Seat,
     filter: WatchFilter,
     told: Position,
-    /// Where the last reading ended; what it has left to tell is in `read`.
+    /// Up to where events were taken in; what is left to tell of them is in `read`.
     reached: Position,
-    read: VecDeque<Event>,
+    /// Whether the store may know more than was read.
+    behind: bool,
+    read: VecDeque<SharedEvent>,
 }
 
 impl WatchAll {
     pub(super) async fn start(
         jobs: Arc<dyn JobStore>,
+        hub: &Arc<Hub>,
         after: Option<Position>,
         filter: WatchFilter,
     ) -> Result<Self, Error> {
-        // First the signal, then the reading: what is committed in between shows.
-        let changes = jobs.changes();
+        // Before the first reading: what is committed in between is told here.
+        let wanted = filter.jobs.clone().map_or(Wanted::All, Wanted::Jobs);
+        let seat = hub.join(wanted);
         let after = match after {
             Some(after) => after,
             None => jobs.head().await?,
         };
         Ok(Self {
             jobs,
-            changes,
+            seat,
             filter,
             told: after,
             reached: after,
+            behind: true,
             read: VecDeque::new(),
         })
     }
@@ -88,51 +103,52 @@ impl WatchAll {
         }
     }
 
-    /// The next event; `None` only where the store will not say any more that it has changed.
+    /// The next event.
     ///
     /// **Errors:** the store's; the watch can be asked again. **Cancel safety:** no event is lost.
-    pub async fn next(&mut self) -> Result<Option<Event>, Error> {
+    pub async fn next(&mut self) -> Result<SharedEvent, Error> {
         loop {
-            if let Some(event) = self.read.pop_front() {
-                self.told = event.position;
-                return Ok(Some(event));
-            }
-            self.changes.mark_unchanged();
-            let events = self.jobs.events(self.reached, BATCH).await?;
-            match events.last().map(|event| event.position) {
-                Some(last) => {
-                    self.read = self.wanted(events).await?;
-                    self.told = mem::replace(&mut self.reached, last);
+            while let Some(event) = self.read.front() {
+                let wanted = self.filter.passes(event, &*self.jobs).await?;
+                // Not before it is known: whoever gives up meanwhile asks again.
+                if let Some(event) = self.read.pop_front() {
+                    self.told = event.position;
+                    if wanted {
+                        return Ok(event);
+                    }
                 }
-                None if self.changes.changed().await.is_err() => return Ok(None),
-                None => {}
+            }
+            if self.behind {
+                self.catch_up().await?;
+                continue;
+            }
+            match self.seat.next().await {
+                Heard::Event(event) if event.position <= self.reached => {}
+                Heard::Event(event) => {
+                    self.reached = event.position;
+                    self.read.push_back(event);
+                }
+                Heard::Gap => self.behind = true,
             }
         }
     }
 
-    async fn wanted(&self, mut events: Vec<Event>) -> Result<VecDeque<Event>, Error> {
-        if let Some(jobs) = &self.filter.jobs {
-            events.retain(|event| jobs.contains(&event.job));
-        }
-        let Some(owner) = &self.filter.owner else {
-            return Ok(events.into());
-        };
-        // A job never changes hands, so each is looked up once.
-        let mut theirs = HashMap::new();
-        for event in &events {
-            if let Entry::Vacant(entry) = theirs.entry(event.job) {
-                let job = self.jobs.load(event.job).await?;
-                entry.insert(job.is_some_and(|job| job.owner == *owner));
-            }
-        }
-        events.retain(|event| theirs.get(&event.job).is_some_and(|theirs| *theirs));
-        Ok(events.into())
+    async fn catch_up(&mut self) -> Result<(), Error> {
+        let events = self.jobs.events(self.reached, BATCH).await?;
+        self.behind = events.len() == BATCH;
+        self.reached = events.last().map_or(self.reached, |event| event.position);
+        self.read = events.into_iter().map(SharedEvent::new).collect();
+        Ok(())
     }
 
     /// The same as a stream, which ends after the first error.
-    pub fn into_stream(self) -> impl Stream<Item = Result<Event, Error>> + Send {
-        stream::try_unfold(self, |mut watch| async move {
-            Ok(watch.next().await?.map(|event| (event, watch)))
+    pub fn into_stream(self) -> impl Stream<Item = Result<SharedEvent, Error>> + Send {
+        stream::unfold(Some(self), |watch| async move {
+            let mut watch = watch?;
+            match watch.next().await {
+                Ok(event) => Some((Ok(event), Some(watch))),
+                Err(error) => Some((Err(error), None)),
+            }
         })
     }
 }

@@ -5,7 +5,7 @@
     reason = "helpers of tests fail as tests do"
 )]
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeSet, pin::pin, sync::Arc, time::Duration};
 
 use futures_util::{StreamExt as _, future::join_all};
 use midjourney_core::{
@@ -26,7 +26,7 @@ async fn told(watch: &mut WatchAll, count: usize) -> Vec<Event> {
     let telling = async {
         let mut told = Vec::new();
         while told.len() < count {
-            told.push(watch.next().await.unwrap().unwrap());
+            told.push((*watch.next().await.unwrap()).clone());
         }
         told
     };
@@ -119,15 +119,15 @@ async fn what_is_filtered_out_is_not_read_again() {
     assert_eq!(told(&mut watch, 1).await[0].job, wanted);
 
     // Asked too early, and given up; then something comes.
-    assert!(futures_util::poll!(std::pin::pin!(watch.next())).is_pending());
+    assert!(futures_util::poll!(pin!(watch.next())).is_pending());
     assert_eq!(watch.position(), world.jobs.head().await.unwrap());
     let cancelled = {
-        let mut rest = std::pin::pin!(watch.next());
+        let mut rest = pin!(watch.next());
         assert!(futures_util::poll!(&mut rest).is_pending());
         gateway.cancel(wanted).await.unwrap();
         tokio::time::timeout(Duration::from_secs(20), rest).await
     };
-    let cancelled = cancelled.expect("it wakes").unwrap().unwrap();
+    let cancelled = cancelled.expect("it wakes").unwrap();
     assert_eq!((cancelled.job, cancelled.sequence), (wanted, 2));
     assert_eq!(watch.position(), world.jobs.head().await.unwrap());
 }
@@ -160,4 +160,66 @@ async fn an_event_that_could_not_be_read_is_told_when_asked_again() {
     let watch = gateway.watch_all(Some(Position::START), WatchFilter::default());
     let told: Vec<_> = watch.await.unwrap().into_stream().collect().await;
     assert!(matches!(&told[..], [Err(_)]), "{told:?}");
+}
+
+/// One reader for all: what is told to a thousand is read once, and encoded once.
+#[tokio::test]
+async fn a_thousand_followers_cost_the_store_no_more_than_one() {
+    let world = World::new(FakeClient::new());
+    let faulty = Arc::new(FaultyJobStore::new(Arc::clone(&world.jobs), FaultPlan::None));
+    let store: Arc<dyn JobStore> = Arc::<FaultyJobStore>::clone(&faulty);
+    let gateway = world.gateway_over(store, 1);
+    let id = ask(&world.gateway(), &Owner::local()).await;
+    let mut of_job = Vec::new();
+    let mut of_all = Vec::new();
+    for _ in 0..1_000 {
+        let mut watch = gateway.watch(id, 0).await.unwrap();
+        assert_eq!(watch.next().await.unwrap().unwrap().sequence, 1);
+        of_job.push(watch);
+        let filter = WatchFilter::default().with_owner(Owner::local());
+        of_all.push(gateway.watch_all(None, filter).await.unwrap());
+    }
+    // Once the reader has begun, all have seen what the store knows, and wait.
+    for _ in 0..2 {
+        for watch in &mut of_job {
+            assert!(futures_util::poll!(pin!(watch.next())).is_pending());
+        }
+        for watch in &mut of_all {
+            assert!(futures_util::poll!(pin!(watch.next())).is_pending());
+        }
+        tokio::task::yield_now().await;
+    }
+    faulty.arm(FaultPlan::None);
+    world.gateway().cancel(id).await.unwrap();
+    let mut texts = BTreeSet::new();
+    for watch in &mut of_job {
+        let event = watch.next().await.unwrap().unwrap();
+        assert_eq!(event.sequence, 2);
+        texts.insert(event.json().as_ptr());
+    }
+    for watch in &mut of_all {
+        texts.insert(watch.next().await.unwrap().json().as_ptr());
+    }
+    assert_eq!(texts.len(), 1, "it is encoded once");
+    // The reader's look, its next one, and whose job it is.
+    assert!(faulty.count() <= 3, "{:?}", faulty.operations());
+}
+
+/// More comes than is kept for those who are slow.
+#[tokio::test]
+async fn who_is_slow_misses_nothing() {
+    let world = World::new(FakeClient::new());
+    let gateway = world.gateway();
+    let mut quick = gateway.watch_all(None, WatchFilter::default()).await.unwrap();
+    let mut slow = gateway.watch_all(None, WatchFilter::default()).await.unwrap();
+    for watch in [&mut quick, &mut slow] {
+        assert!(futures_util::poll!(pin!(watch.next())).is_pending());
+    }
+    for _ in 0..15 {
+        come_and_go(gateway.clone(), Owner::local(), 50).await;
+        told(&mut quick, 100).await;
+    }
+    assert_eq!(told(&mut slow, 1_500).await, all(&world).await);
+    let id = ask(&gateway, &Owner::local()).await;
+    assert_eq!(told(&mut slow, 1).await[0].job, id);
 }

@@ -12,13 +12,12 @@ use axum::{
 };
 use futures_util::{Stream, StreamExt as _, future, stream};
 use midjourney_core::{
-    clock::Timestamp,
     error::{Chain, Error},
-    gateway::FailureView,
+    gateway::{EventView, SharedEvent},
     id::JobId,
-    job::{Event, Position, Stage},
+    job::Position,
 };
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
 use super::{
     App,
@@ -40,51 +39,6 @@ pub(super) struct EventsQuery {
     after: Option<u64>,
 }
 
-/// A committed change of a job.
-#[derive(Debug, Serialize, utoipa::ToSchema)]
-pub(super) struct JobEvent {
-    /// The job.
-    #[schema(value_type = String)]
-    job: JobId,
-    /// 1 for the job's first event, then up by one without gaps.
-    sequence: u64,
-    /// Its place among the events of all jobs; what `after` of `/events` and `/ws` takes.
-    position: u64,
-    /// When.
-    #[schema(value_type = String, format = DateTime)]
-    at: Timestamp,
-    /// What: the name of the event.
-    #[schema(example = "job.progress")]
-    kind: &'static str,
-    /// The job's status after it.
-    status: &'static str,
-    /// The job's stage after it.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    stage: Option<&'static str>,
-    /// 0 to 100, where known.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    progress: Option<u8>,
-    /// Why, for a job that ended without pictures or waits to be tried again.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    failure: Option<FailureView>,
-}
-
-impl JobEvent {
-    pub(super) fn of(event: &Event) -> Self {
-        Self {
-            job: event.job,
-            sequence: event.sequence,
-            position: event.position.get(),
-            at: event.at,
-            kind: event.kind.name(),
-            status: event.status.name(),
-            stage: event.stage.map(Stage::name),
-            progress: event.progress,
-            failure: event.failure.as_ref().map(FailureView::of),
-        }
-    }
-}
-
 /// Follow a job.
 ///
 /// Server-sent events, each with its sequence number as `id` and its kind as `event`, in order and without gaps, to
@@ -96,7 +50,7 @@ impl JobEvent {
         ("Last-Event-ID" = Option<u64>, Header, description = "The sequence number last seen."),
     ),
     responses(
-        (status = 200, description = "The events.", content_type = "text/event-stream", body = JobEvent),
+        (status = 200, description = "The events.", content_type = "text/event-stream", body = EventView),
         (status = 204, description = "The job is over and all was told before."),
     ),
 )]
@@ -127,7 +81,7 @@ pub(super) async fn events(
         ("Last-Event-ID" = Option<u64>, Header, description = "The position last seen."),
     ),
     responses(
-        (status = 200, description = "The events.", content_type = "text/event-stream", body = JobEvent),
+        (status = 200, description = "The events.", content_type = "text/event-stream", body = EventView),
     ),
 )]
 pub(super) async fn all_events(
@@ -143,17 +97,17 @@ pub(super) async fn all_events(
 }
 
 /// The events as frames, until the first error or the end of the server.
-fn frames<S: Stream<Item = Result<Event, Error>>>(
+fn frames<S: Stream<Item = Result<SharedEvent, Error>>>(
     app: &App,
     events: S,
-    id: fn(&Event) -> u64,
+    id: fn(&SharedEvent) -> u64,
 ) -> impl Stream<Item = Result<Frame, Infallible>> + use<S> {
     let stopping = app.stopping.clone();
     events
         .take_until(async move { stopping.begun().await })
         .filter_map(move |event| {
             future::ready(match event {
-                Ok(event) => frame(&event, id(&event)),
+                Ok(event) => Some(Ok(frame(&event, id(&event)))),
                 Err(error) => {
                     // The reader comes back with the last id it has.
                     tracing::warn!(error = %Chain(&error), "an event stream broke off");
@@ -163,12 +117,11 @@ fn frames<S: Stream<Item = Result<Event, Error>>>(
         })
 }
 
-fn frame(event: &Event, id: u64) -> Option<Result<Frame, Infallible>> {
-    let frame = Frame::default()
+fn frame(event: &SharedEvent, id: u64) -> Frame {
+    Frame::default()
         .id(id.to_string())
         .event(event.kind.name())
-        .json_data(JobEvent::of(event));
-    frame.ok().map(Ok)
+        .data(event.json())
 }
 
 fn answer(frames: impl Stream<Item = Result<Frame, Infallible>> + Send + 'static) -> Response {

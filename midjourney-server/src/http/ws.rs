@@ -15,8 +15,8 @@ use axum::{
 use midjourney_core::{
     clock::Timestamp,
     error::Chain,
-    gateway::WatchAll,
-    job::{Event, Position},
+    gateway::{EventView, SharedEvent, WatchAll},
+    job::Position,
 };
 use serde::{Deserialize, Serialize};
 use tower::{Layer as _, ServiceExt as _, service_fn};
@@ -24,7 +24,7 @@ use tower_http::csrf::CsrfLayer;
 
 use super::{
     App,
-    events::{HEARTBEAT, JobEvent},
+    events::HEARTBEAT,
     extract,
     follow::Jobs,
     problem::{self, Part, Problem},
@@ -109,7 +109,7 @@ impl From<Problem> for Answer {
 /// The reason it gives then is the position to go on from. Pages of other sites are refused unless their origin is trusted.
 #[utoipa::path(get, path = "/ws", tag = "jobs",
     responses(
-        (status = 101, description = "A WebSocket; each message is an event.", body = JobEvent),
+        (status = 101, description = "A WebSocket; each message is an event.", body = EventView),
         (status = 403, description = "The page that asks is another site's."),
         (status = 426, description = "The request does not open a WebSocket over HTTP/1.1."),
     ),
@@ -204,7 +204,7 @@ impl Session {
                         Some(Err(_)) | None => return Err(End::Gone),
                     }
                 }
-                event = next(&mut self.watch) => self.send(text(&JobEvent::of(&event?))).await?,
+                event = next(&mut self.watch) => self.send(Message::text(event?.json())).await?,
                 () = &mut beat => {
                     if clock.now().saturating_since(self.heard) >= SILENCE {
                         return Err(End::Close(close_code::ERROR));
@@ -287,13 +287,12 @@ impl Session {
 }
 
 /// The next event of what is followed; never, where nothing is.
-async fn next(watch: &mut Option<WatchAll>) -> Result<Event, End> {
+async fn next(watch: &mut Option<WatchAll>) -> Result<SharedEvent, End> {
     let Some(watch) = watch else {
         return std::future::pending().await;
     };
     match watch.next().await {
-        Ok(Some(event)) => Ok(event),
-        Ok(None) => Err(End::Close(close_code::ERROR)),
+        Ok(event) => Ok(event),
         Err(error) => {
             tracing::warn!(error = %Chain(&error), "an event stream broke off");
             Err(End::Close(close_code::ERROR))
