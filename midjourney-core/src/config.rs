@@ -14,7 +14,8 @@
 //!     "2 errors in the configuration\n\
 //!      midjourney.yaml:3:12: server.workers: `many` is no whole number; expected a whole number from 1 to 1024\n\
 //!      midjourney.yaml:4:3: server.hots: unknown key; expected one of host, port, public_url, \
-//!      trusted_proxies, workers, allow_unauthenticated (did you mean `host`?)"
+//!      trusted_proxies, workers, max_connections, \
+//!      requests_per_minute, allow_unauthenticated (did you mean `host`?)"
 //! );
 //! ```
 //!
@@ -58,7 +59,8 @@ pub use env::{ENV_PREFIX, Environment, variable};
 pub use issue::{ConfigError, ConfigIssue, ConfigWarning, IssueKind, Origin};
 pub use sections::{
     Account, Api, Clients, Dialect, DiscordAutomation, Engine, KeySource, Log, LogFormat, Outbound, Plan,
-    Pool, PoolStrategy, Prompt, ProxyUrl, Server, Storage, StorageKind, Upstream, UpstreamKind, Webhook,
+    Pool, PoolStrategy, Prompt, ProxyUrl, Retention, Server, Storage, StorageKind, Upstream, UpstreamKind,
+    Webhook,
 };
 pub use source::{FILE_NAME, MAX_FILE_BYTES, Source, SourceError};
 
@@ -77,6 +79,8 @@ pub struct Config {
     pub server: Server,
     /// Images and the job database.
     pub storage: Storage,
+    /// How long jobs are kept.
+    pub retention: Retention,
     /// Logging in with a browser.
     pub discord_automation: DiscordAutomation,
     /// Callbacks from the upstream.

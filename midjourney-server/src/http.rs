@@ -28,6 +28,7 @@ mod mj;
 mod openapi;
 mod problem;
 mod prompt;
+mod rate;
 mod sender;
 mod serve;
 mod system;
@@ -35,10 +36,11 @@ mod uploads;
 mod webhooks;
 mod ws;
 
-use std::sync::Arc;
+use std::{num::NonZeroU32, sync::Arc};
 
 use axum::{Router, response::IntoResponse as _, routing::get};
 use bytes::Bytes;
+use governor::clock::DefaultClock;
 use ipnet::IpNet;
 use midjourney_core::{
     clock::{Clock, SystemClock},
@@ -53,6 +55,7 @@ pub use serve::{ServeOptions, Stopping, listen, serve};
 use edge::Edge;
 use links::Links;
 use problem::Problem;
+use rate::Rates;
 
 /// Which names this server goes by. Addresses are always fine; only names can be made to point here by others.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -80,6 +83,9 @@ pub struct HttpOptions {
     pub clock: Arc<dyn Clock>,
     /// Ends waits and event streams.
     pub stopping: Stopping,
+    /// How many requests one sender may make in a minute; callbacks and looks at the health do not count. Default: any
+    /// number.
+    pub requests_per_minute: Option<NonZeroU32>,
     /// What calls the addresses that clients want changes posted to, and our own public one. Default: none, and such
     /// requests are refused.
     pub outbound: Option<Outbound>,
@@ -110,6 +116,7 @@ impl HttpOptions {
             config: serde_json::Value::Object(serde_json::Map::new()),
             clock: Arc::new(SystemClock),
             stopping,
+            requests_per_minute: None,
             outbound: None,
             address: None,
             csrf: CsrfLayer::new(),
@@ -146,6 +153,12 @@ impl HttpOptions {
         self
     }
 
+    /// The same, for senders that may make so many requests in a minute.
+    pub const fn with_requests_per_minute(mut self, most: Option<NonZeroU32>) -> Self {
+        self.requests_per_minute = most;
+        self
+    }
+
     /// The same, posting changes to addresses that clients name, and probes to our own, through this client.
     pub fn with_outbound(mut self, outbound: Outbound) -> Self {
         self.outbound = Some(outbound);
@@ -179,6 +192,7 @@ struct App {
     hosts: Hosts,
     callback_host: Option<String>,
     trusted_proxies: Vec<IpNet>,
+    rates: Option<Rates>,
     csrf: CsrfLayer,
     links: Links,
     outbound: Option<Outbound>,
@@ -200,6 +214,7 @@ pub async fn router(gateway: Gateway, options: HttpOptions) -> Router {
         config,
         clock,
         stopping,
+        requests_per_minute,
         outbound,
         address,
         csrf,
@@ -219,6 +234,7 @@ pub async fn router(gateway: Gateway, options: HttpOptions) -> Router {
         hosts,
         callback_host,
         trusted_proxies,
+        rates: requests_per_minute.map(|most| Rates::per_minute(most, DefaultClock::default())),
         csrf: csrf.clone(),
         links,
         notifier: mj::Notifier::new(outbound.clone()),

@@ -9,7 +9,7 @@ use super::kind::{
     Amount, FilePath, Kind, Moment, Networks, OneOf, Optional, ProxyAddress, Seconds, Secret, Speeds, Switch,
     Text, WebAddress, Whole,
 };
-use super::sections::{Account, Upstream, Webhook};
+use super::sections::{Account, Server, Upstream, Webhook};
 use crate::budget::Budget;
 
 /// Is shown every key in turn.
@@ -60,6 +60,7 @@ pub(super) fn visit(config: &mut Config, v: &mut impl Visitor) {
         api,
         server,
         storage,
+        retention,
         discord_automation: discord,
         webhook,
         upstream,
@@ -78,16 +79,7 @@ pub(super) fn visit(config: &mut Config, v: &mut impl Visitor) {
     v.key("api.midjourney_key", &mut api.midjourney_key, Optional(KEY));
     v.key("api.key_source", &mut api.key_source, OneOf::new());
 
-    v.key("server.host", &mut server.host, HOST);
-    v.key("server.port", &mut server.port, whole(0, 65_535));
-    v.key("server.public_url", &mut server.public_url, Optional(WebAddress));
-    v.key("server.trusted_proxies", &mut server.trusted_proxies, Networks);
-    v.key("server.workers", &mut server.workers, Optional(whole(1, 1_024)));
-    v.key(
-        "server.allow_unauthenticated",
-        &mut server.allow_unauthenticated,
-        Switch,
-    );
+    visit_server(server, v);
 
     v.key("storage.type", &mut storage.kind, OneOf::new());
     v.key("storage.path", &mut storage.path, Optional(FilePath));
@@ -97,6 +89,15 @@ pub(super) fn visit(config: &mut Config, v: &mut impl Visitor) {
         &mut storage.retention_days,
         whole(0, 36_500),
     );
+
+    for (name, days) in [
+        ("retention.completed_days", &mut retention.completed_days),
+        ("retention.failed_days", &mut retention.failed_days),
+        ("retention.cancelled_days", &mut retention.cancelled_days),
+        ("retention.expired_days", &mut retention.expired_days),
+    ] {
+        v.key(name, days, whole(0, 36_500));
+    }
 
     v.key("discord_automation.enabled", &mut discord.enabled, Switch);
     v.key(
@@ -144,6 +145,11 @@ pub(super) fn visit(config: &mut Config, v: &mut impl Visitor) {
         seconds(7 * DAY),
     );
     v.key(
+        "engine.silence_timeout_seconds",
+        &mut engine.silence_timeout,
+        seconds(7 * DAY),
+    );
+    v.key(
         "engine.queue_timeout_seconds",
         &mut engine.queue_timeout,
         seconds(30 * DAY),
@@ -151,6 +157,29 @@ pub(super) fn visit(config: &mut Config, v: &mut impl Visitor) {
 
     v.key("log.level", &mut log.level, LEVEL);
     v.key("log.format", &mut log.format, OneOf::new());
+}
+
+fn visit_server(server: &mut Server, v: &mut impl Visitor) {
+    v.key("server.host", &mut server.host, HOST);
+    v.key("server.port", &mut server.port, whole(0, 65_535));
+    v.key("server.public_url", &mut server.public_url, Optional(WebAddress));
+    v.key("server.trusted_proxies", &mut server.trusted_proxies, Networks);
+    v.key("server.workers", &mut server.workers, Optional(whole(1, 1_024)));
+    v.key(
+        "server.max_connections",
+        &mut server.max_connections,
+        whole(1, 1_000_000),
+    );
+    v.key(
+        "server.requests_per_minute",
+        &mut server.requests_per_minute,
+        Optional(whole(1, 1_000_000)),
+    );
+    v.key(
+        "server.allow_unauthenticated",
+        &mut server.allow_unauthenticated,
+        Switch,
+    );
 }
 
 fn visit_webhook(webhook: &mut Webhook, v: &mut impl Visitor) {

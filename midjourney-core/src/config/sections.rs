@@ -9,8 +9,10 @@ use ipnet::IpNet;
 use secrecy::SecretString;
 use url::Url;
 
+use super::Config;
 use crate::budget::{Budget, Prices};
 use crate::clock::Timestamp;
+use crate::job;
 use crate::prompt::Speed;
 
 /// An enumeration whose variants are written as fixed words.
@@ -179,6 +181,10 @@ pub struct Server {
     pub trusted_proxies: Vec<IpNet>,
     /// `server.workers`: threads; absent means one for each processor core.
     pub workers: Option<usize>,
+    /// `server.max_connections`: how many connections may be open at once.
+    pub max_connections: usize,
+    /// `server.requests_per_minute`: how many requests one sender may make in a minute; absent means any number.
+    pub requests_per_minute: Option<u32>,
     /// `server.allow_unauthenticated`: listen beyond this machine although nobody has to log in.
     pub allow_unauthenticated: bool,
 }
@@ -191,6 +197,8 @@ impl Default for Server {
             public_url: None,
             trusted_proxies: Vec::new(),
             workers: None,
+            max_connections: 4_096,
+            requests_per_minute: None,
             allow_unauthenticated: false,
         }
     }
@@ -239,9 +247,40 @@ impl Default for Storage {
 impl Storage {
     /// How long images are kept; `None` is for ever.
     pub fn retention(&self) -> Option<Duration> {
-        let days = u64::from(self.retention_days);
-        (days > 0).then(|| Duration::from_secs(days.saturating_mul(86_400)))
+        days(self.retention_days)
     }
+}
+
+/// `retention`: how long jobs are kept after their end, in days; 0 is for ever.
+#[derive(Debug, Clone, Default)]
+#[expect(clippy::struct_field_names, reason = "the names of the keys")]
+#[non_exhaustive]
+pub struct Retention {
+    /// `retention.completed_days`.
+    pub completed_days: u32,
+    /// `retention.failed_days`.
+    pub failed_days: u32,
+    /// `retention.cancelled_days`.
+    pub cancelled_days: u32,
+    /// `retention.expired_days`.
+    pub expired_days: u32,
+}
+
+impl Config {
+    /// How long what is over is kept: jobs by `retention`, images by `storage.retention_days`.
+    pub fn retention(&self) -> job::Retention {
+        let mut retention = job::Retention::default();
+        retention.completed = days(self.retention.completed_days);
+        retention.failed = days(self.retention.failed_days);
+        retention.cancelled = days(self.retention.cancelled_days);
+        retention.expired = days(self.retention.expired_days);
+        retention.images = self.storage.retention();
+        retention
+    }
+}
+
+fn days(days: u32) -> Option<Duration> {
+    (days > 0).then(|| Duration::from_secs(u64::from(days).saturating_mul(86_400)))
 }
 
 /// `discord_automation`: logging in with a browser to fetch a token.
@@ -494,6 +533,8 @@ pub struct Engine {
     pub submit_timeout: Duration,
     /// `engine.job_timeout_seconds`: the longest that the upstream may work on a job.
     pub job_timeout: Duration,
+    /// `engine.silence_timeout_seconds`: the longest that a job may go without news while the upstream works on it.
+    pub silence_timeout: Duration,
     /// `engine.queue_timeout_seconds`: the longest that a job may wait for its turn.
     pub queue_timeout: Duration,
 }
@@ -505,6 +546,7 @@ impl Default for Engine {
             lease: Duration::from_secs(60),
             submit_timeout: Duration::from_secs(30),
             job_timeout: Duration::from_secs(1_800),
+            silence_timeout: Duration::from_secs(900),
             queue_timeout: Duration::from_secs(86_400),
         }
     }

@@ -1,8 +1,13 @@
 //! `serve`: the HTTP API with the engine behind it.
 
-use std::{convert::Infallible, net::SocketAddr, process::ExitCode, time::Duration};
+use std::{
+    convert::Infallible, net::SocketAddr, num::NonZeroU32, process::ExitCode, sync::Arc, time::Duration,
+};
 
 use midjourney_core::{config::Config, gateway::Gateway, net::Outbound};
+use midjourney_storage::sqlite::SqliteJobStore;
+#[cfg(unix)]
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::info;
 
 use super::{
@@ -14,6 +19,10 @@ use crate::http::{self, Hosts, HttpOptions, ServeOptions, Stopping};
 
 /// How long requests and running work may take to come to rest at the end.
 const SHUTDOWN: Duration = Duration::from_secs(10);
+
+/// How long a server whose disk has failed goes on to say that it is not ready, so that whoever shares out requests
+/// hears of it.
+const LAST_WORDS: Duration = Duration::from_secs(3);
 
 pub(super) async fn run(context: &Context, args: ServeArgs) -> Result<ExitCode, Failure> {
     let mut config = context.settings.config.clone();
@@ -32,12 +41,15 @@ pub(super) async fn run(context: &Context, args: ServeArgs) -> Result<ExitCode, 
         .with_hosts(hosts(&config))
         .with_callback_host(callback_host(&config))
         .with_trusted_proxies(config.server.trusted_proxies.clone())
+        .with_requests_per_minute(config.server.requests_per_minute.and_then(NonZeroU32::new))
         .with_config(serde_json::json!({ "entries": config.entries() }))
         .with_outbound(outbound.clone())
         .with_address(format!("http://{address}"));
     let router = http::router(assembled.gateway.clone(), options).await;
     let engine = assembled.gateway.start_engine(assembled.engine);
 
+    // Whoever reads the next line may ask at once.
+    let requests = StopRequests::listen();
     note(format_args!(
         "listening on http://{address} (documentation: http://{address}/docs)"
     ));
@@ -48,15 +60,31 @@ pub(super) async fn run(context: &Context, args: ServeArgs) -> Result<ExitCode, 
         note(format_args!("upstream: {}", assembled.gateway.default_upstream()));
     }
 
-    tokio::spawn(stop_on_signal(stopping.clone()));
-    let limits = ServeOptions::default().with_grace(SHUTDOWN);
+    tokio::spawn(stop_on_signal(requests, stopping.clone()));
+    tokio::spawn(stop_on_a_failed_disk(
+        Arc::clone(&assembled.jobs),
+        stopping.clone(),
+    ));
+    let limits = ServeOptions::default()
+        .with_grace(SHUTDOWN)
+        .with_connections(config.server.max_connections);
     let served = tokio::select! {
         served = http::serve(router, vec![listener], limits, stopping) => served,
         never = watch(&assembled.gateway, &outbound) => match never {},
     };
-    let rested = engine.shutdown(SHUTDOWN).await;
+    // Where nothing can be written any more, no work comes to rest.
+    let limit = if assembled.jobs.has_stopped() {
+        Duration::ZERO
+    } else {
+        SHUTDOWN
+    };
+    let rested = engine.shutdown(limit).await;
     info!(rested, "stopped");
     served.map_err(|error| Failure::failed("serving failed", error))?;
+    if assembled.jobs.has_stopped() {
+        // Not a success: whoever looks after this process is to start it anew.
+        return Ok(ExitCode::FAILURE);
+    }
     Ok(ExitCode::SUCCESS)
 }
 
@@ -107,31 +135,61 @@ async fn address(config: &Config) -> Result<SocketAddr, Failure> {
     first.ok_or_else(|| cannot_listen(config, std::io::Error::other("the name has no address")))
 }
 
+/// Begins the end once nothing can be written any more: only a process that opens the database anew learns what is on
+/// disk.
+async fn stop_on_a_failed_disk(jobs: Arc<SqliteJobStore>, stopping: Stopping) {
+    jobs.stopped().await;
+    note("the disk failed to keep what was written; ending, to be started anew");
+    tokio::time::sleep(LAST_WORDS).await;
+    stopping.begin();
+}
+
 /// Begins the end at the first request to stop; at the second one the process ends at once.
-async fn stop_on_signal(stopping: Stopping) {
-    asked_to_stop().await;
+async fn stop_on_signal(mut requests: StopRequests, stopping: Stopping) {
+    requests.next().await;
     note("stopping; once more to stop at once");
     stopping.begin();
-    asked_to_stop().await;
+    requests.next().await;
     std::process::exit(130);
 }
 
+/// The requests to stop this process from now on. Before there is one of these, a request ends it on the spot.
 #[cfg(unix)]
-pub(super) async fn asked_to_stop() {
-    use tokio::signal::unix::{SignalKind, signal};
+pub(super) struct StopRequests([Option<Signal>; 2]);
 
-    match signal(SignalKind::terminate()) {
-        Ok(mut terminate) => {
-            tokio::select! {
-                _ = terminate.recv() => {}
-                _ = tokio::signal::ctrl_c() => {}
-            }
+#[cfg(unix)]
+impl StopRequests {
+    pub(super) fn listen() -> Self {
+        Self([SignalKind::terminate(), SignalKind::interrupt()].map(|kind| signal(kind).ok()))
+    }
+
+    pub(super) async fn next(&mut self) {
+        let [terminate, interrupt] = &mut self.0;
+        tokio::select! {
+            () = heard(terminate) => {}
+            () = heard(interrupt) => {}
         }
-        Err(_) => drop(tokio::signal::ctrl_c().await),
+    }
+}
+
+#[cfg(unix)]
+async fn heard(signal: &mut Option<Signal>) {
+    match signal {
+        Some(signal) => drop(signal.recv().await),
+        None => std::future::pending().await,
     }
 }
 
 #[cfg(not(unix))]
-pub(super) async fn asked_to_stop() {
-    drop(tokio::signal::ctrl_c().await);
+pub(super) struct StopRequests;
+
+#[cfg(not(unix))]
+impl StopRequests {
+    pub(super) fn listen() -> Self {
+        Self
+    }
+
+    pub(super) async fn next(&mut self) {
+        drop(tokio::signal::ctrl_c().await);
+    }
 }

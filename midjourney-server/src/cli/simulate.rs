@@ -7,7 +7,7 @@ use midjourney_core::clock::SystemClock;
 use super::{
     args::SimulateArgs,
     output::{Failure, say},
-    serve::asked_to_stop,
+    serve::StopRequests,
 };
 use crate::simulate::{Script, Simulation, SimulationOptions};
 
@@ -35,9 +35,10 @@ fn script(path: &Path) -> Result<Script, Failure> {
 async fn serve(options: SimulationOptions) -> Result<ExitCode, Failure> {
     let simulation = Simulation::start(options, Arc::new(SystemClock))
         .map_err(|error| Failure::failed("nothing can be imitated", error))?;
+    let mut requests = StopRequests::listen();
     // The first line, for programs that start this one.
     say(simulation.url());
-    asked_to_stop().await;
+    requests.next().await;
     simulation
         .stop()
         .await

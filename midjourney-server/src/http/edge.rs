@@ -22,6 +22,7 @@ use tracing::Instrument as _;
 use super::{
     App, Hosts, callbacks,
     problem::{self, Part, Problem},
+    sender,
 };
 
 tokio::task_local! {
@@ -97,7 +98,7 @@ where
 
     let answer = async {
         let begun = tokio::time::Instant::now();
-        let mut response = match host_guard(&app, &request) {
+        let mut response = match host_guard(&app, &request).and_then(|()| rate_guard(&app, &request)) {
             Ok(()) => {
                 let answered = AssertUnwindSafe(async { next.call(request).await });
                 match answered.catch_unwind().await {
@@ -196,6 +197,23 @@ fn host_guard(app: &App, request: &Request) -> Result<(), Problem> {
             "this server answers to its addresses, to localhost, and to the names it was told",
         )),
     }
+}
+
+/// Refuses what is one request too many of its sender. Callbacks have limits of their own, and whoever asks about the
+/// health of a busy server should hear of it.
+fn rate_guard(app: &App, request: &Request) -> Result<(), Problem> {
+    let Some(rates) = &app.rates else {
+        return Ok(());
+    };
+    let path = request.uri().path();
+    if callbacks::is_place(path) || matches!(path, "/healthz" | "/readyz") {
+        return Ok(());
+    }
+    let taken = rates.take(sender::of(request, &app.trusted_proxies));
+    taken.map_err(|wait| {
+        let detail = "more requests in a minute than one sender may make here";
+        Problem::new(&problem::TOO_MANY_REQUESTS, detail).after(wait)
+    })
 }
 
 /// Addresses cannot be rebound, only names can.

@@ -1,11 +1,12 @@
 //! The description of the interface (OpenAPI 3.1), gathered from the handlers.
 
+use midjourney_core::gateway::EventView;
 use utoipa::{
     OpenApi as _,
     openapi::{ContentBuilder, OpenApi, Ref, RefOr, ResponseBuilder, path::PathItem},
 };
 
-use super::{events::JobEvent, mj, problem, ws};
+use super::{mj, problem, ws};
 
 #[derive(utoipa::OpenApi)]
 #[openapi(
@@ -23,7 +24,7 @@ use super::{events::JobEvent, mj, problem, ws};
             `/mj-fast/mj`, `/mj-turbo/mj` and `/mj-relax/mj` have the same routes and draw at that speed."),
         (name = "system", description = "The server itself."),
     ),
-    components(schemas(problem::Document<'_>, JobEvent, ws::Command, ws::Answer)),
+    components(schemas(problem::Document<'_>, EventView, ws::Command, ws::Answer)),
 )]
 struct Head;
 

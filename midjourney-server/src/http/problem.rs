@@ -90,6 +90,8 @@ classes! {
         "Add the sender to `webhook.allowed_ips`; behind a proxy, name the proxy in `server.trusted_proxies`.";
     TOO_MANY_GUESSES = TOO_MANY_REQUESTS, "too_many_guesses", "Too many wrong addresses",
         "Wait as long as `Retry-After` tells; an address that was given out works all the time.";
+    TOO_MANY_REQUESTS = TOO_MANY_REQUESTS, "too_many_requests", "Too many requests",
+        "Come back after `Retry-After` seconds; follow events, or wait with `Prefer: wait`, instead of asking again and again.";
     FOREIGN_ORIGIN = FORBIDDEN, "foreign_origin", "Another site's page may not do this",
         "Call from a page of this server, from a program, or add the origin to the trusted ones.";
     DEAD_LINK = FORBIDDEN, "dead_link", "The link does not open this",
@@ -197,6 +199,12 @@ impl Problem {
                 None
             },
         }
+    }
+
+    /// The same, to be asked again after `wait`.
+    pub(super) const fn after(mut self, wait: Duration) -> Self {
+        self.retry_after = Some(wait);
+        self
     }
 
     /// A problem of `class` at one place of the request.
@@ -328,7 +336,9 @@ impl IntoResponse for Problem {
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(MEDIA_TYPE));
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
         if let Some(wait) = self.retry_after {
-            headers.insert(header::RETRY_AFTER, HeaderValue::from(wait.as_secs().max(1)));
+            // Upwards: who comes back a little early has to wait again.
+            let seconds = u64::try_from(wait.as_millis().div_ceil(1_000)).unwrap_or(u64::MAX);
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds.max(1)));
         }
         response
     }

@@ -3,6 +3,7 @@
 use std::{
     io,
     net::{SocketAddr, TcpListener},
+    pin::Pin,
     sync::Arc,
     task::{Context, Poll},
     time::Duration,
@@ -18,6 +19,7 @@ use tokio::{
     net::{TcpSocket, TcpStream},
     sync::{OwnedSemaphorePermit, Semaphore, watch},
 };
+use tokio_io_timeout::TimeoutStream;
 use tower::Service;
 
 /// How many connections may wait to be accepted.
@@ -68,6 +70,8 @@ pub struct ServeOptions {
     /// How long a connection may take to send the head of a request, counted from its opening or from the end of the
     /// request before. Default 10 s.
     pub head_time: Duration,
+    /// How long a connection may take none of what it is sent. Default 30 s.
+    pub write_time: Duration,
     /// How many connections may be open at once over all listeners; more are closed as they come. Default 4,096.
     pub connections: usize,
     /// How long requests under way may take once the end has begun. Default 10 s.
@@ -78,6 +82,7 @@ impl Default for ServeOptions {
     fn default() -> Self {
         Self {
             head_time: Duration::from_secs(10),
+            write_time: Duration::from_secs(30),
             connections: 4096,
             grace: Duration::from_secs(10),
         }
@@ -94,6 +99,12 @@ impl ServeOptions {
     /// The same, with heads of requests given this long.
     pub const fn with_head_time(mut self, head_time: Duration) -> Self {
         self.head_time = head_time;
+        self
+    }
+
+    /// The same, with answers that nobody takes held for this long.
+    pub const fn with_write_time(mut self, write_time: Duration) -> Self {
+        self.write_time = write_time;
         self
     }
 
@@ -135,7 +146,10 @@ pub async fn serve(
 ) -> io::Result<()> {
     let most = options.connections.min(Semaphore::MAX_PERMITS);
     let places = Arc::new(Semaphore::new(most));
-    let cap = Cap(Arc::clone(&places));
+    let cap = Cap {
+        places: Arc::clone(&places),
+        write_time: options.write_time,
+    };
     let mut servers = Vec::with_capacity(listeners.len());
     let mut handles = Vec::with_capacity(listeners.len());
     for listener in listeners {
@@ -189,23 +203,28 @@ async fn tick(period: Duration) {
     }
 }
 
-/// Lets only so many connections in.
+/// Lets only so many connections in, and ends those that take nothing of what they are sent.
 #[derive(Clone, Debug)]
-struct Cap(Arc<Semaphore>);
+struct Cap {
+    places: Arc<Semaphore>,
+    write_time: Duration,
+}
 
 impl<S> Accept<TcpStream, S> for Cap {
-    type Stream = TcpStream;
+    type Stream = Pin<Box<TimeoutStream<TcpStream>>>;
     type Service = Admitted<S>;
-    type Future = std::future::Ready<io::Result<(TcpStream, Admitted<S>)>>;
+    type Future = std::future::Ready<io::Result<(Self::Stream, Admitted<S>)>>;
 
     fn accept(&self, stream: TcpStream, service: S) -> Self::Future {
         // An event must not wait until the client has confirmed the one before. Where it cannot be set, it does.
         stream.set_nodelay(true).unwrap_or_default();
-        let admitted = Arc::clone(&self.0)
+        let mut stream = TimeoutStream::new(stream);
+        stream.set_write_timeout(Some(self.write_time));
+        let admitted = Arc::clone(&self.places)
             .try_acquire_owned()
             .map(|permit| {
                 let place = Place(Arc::new(permit));
-                (stream, Admitted { service, place })
+                (Box::pin(stream), Admitted { service, place })
             })
             .map_err(|_| io::Error::other("as many connections as may be are open"));
         std::future::ready(admitted)

@@ -3,7 +3,12 @@
 use std::{sync::Arc, time::Duration};
 
 use midjourney_core::{
-    client::legnext::LegNext, job::Backoff, key::Secret, testing::wait_until, webhook::CallbackRegistration,
+    client::legnext::LegNext,
+    clock::OsEntropy,
+    job::{Backoff, Nonce},
+    key::Secret,
+    testing::wait_until,
+    webhook::CallbackRegistration,
 };
 use midjourney_server::simulate::{Dialect, Simulation, SimulationOptions};
 use reqwest::StatusCode;
@@ -325,7 +330,8 @@ async fn no_log_shows_the_address_of_a_job() {
     let (_, accepted) = send(server.post("/imagine").json(&json!({"prompt": "a red fox"}))).await;
     let id = text(&accepted, "id").parse().unwrap();
     let secret = Secret::new(Setup::CALLBACK_SECRET);
-    let url = CallbackRegistration::new(server.url("/webhook/midjourney"), secret).url_for(id);
+    let registration = CallbackRegistration::new(server.url("/webhook/midjourney"), secret);
+    let url = registration.url_for(id, &Nonce::new(&OsEntropy));
     let (place, proof) = url.expose().rsplit_once('.').unwrap();
     let wrong = proof.replace(['0', '1', '2', '3', '4'], "9");
     for proof in [proof, &wrong] {

@@ -1,19 +1,27 @@
 //! The edge: headers on everything, sizes, odd framing, panics, hosts and origins.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    convert::Infallible,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use async_trait::async_trait;
+use axum::{Router, body::Body, routing::get};
+use bytes::Bytes;
+use futures_util::{future::join_all, stream};
 use midjourney_core::{
     client::{Callback, ClientError, MidjourneyClient, ParentTask, Reconciliation, Submission},
     image::ByteStream,
     job::{Action, Capabilities, Failure, JobRequest, RemoteImage, RemoteStatus, UpstreamId},
 };
-use midjourney_server::http::{Hosts, HttpOptions, ServeOptions, Stopping};
+use midjourney_server::http::{self, Hosts, HttpOptions, ServeOptions, Stopping};
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
+    sync::oneshot,
 };
 
 use crate::http_support::{Server, Setup, any_host, send, text};
@@ -147,8 +155,7 @@ async fn too_much_of_anything_is_refused_with_an_answer() {
         );
     }
     // Chunked: nobody says beforehand how long it is.
-    let chunks =
-        futures_util::stream::iter((0..24).map(move |_| Ok::<_, std::io::Error>(vec![b' '; mebibyte / 8])));
+    let chunks = stream::iter((0..24).map(move |_| Ok::<_, std::io::Error>(vec![b' '; mebibyte / 8])));
     let request = server.post("/imagine").header("content-type", "application/json");
     let (status, _) = send(request.body(reqwest::Body::wrap_stream(chunks))).await;
     assert_eq!(status, StatusCode::PAYLOAD_TOO_LARGE);
@@ -362,6 +369,34 @@ async fn names_and_origins_that_were_told_are_let_in() {
     assert!(error.to_string().contains("path"), "{error}");
 }
 
+/// H3: what is sent to it is held for a while, and then the connection ends.
+#[tokio::test]
+async fn who_does_not_read_is_not_waited_for() {
+    let (held, gone) = oneshot::channel::<()>();
+    let held = Arc::new(Mutex::new(Some(held)));
+    let endless = async move || {
+        let held = held.lock().unwrap().take();
+        Body::from_stream(stream::repeat_with(move || {
+            let _held = &held;
+            Ok::<_, Infallible>(Bytes::from_static(&[0; 16 * 1024]))
+        }))
+    };
+    let router = Router::new().route("/", get(endless));
+    let listener = http::listen(([127, 0, 0, 1], 0).into()).unwrap();
+    let address = listener.local_addr().unwrap();
+    let options = ServeOptions::default().with_write_time(Duration::from_millis(300));
+    let served = tokio::spawn(http::serve(router, vec![listener], options, Stopping::new()));
+    let mut socket = TcpStream::connect(address).await.unwrap();
+    socket
+        .write_all(b"GET / HTTP/1.1\r\nhost: localhost\r\n\r\n")
+        .await
+        .unwrap();
+    // The answer is dropped with the connection, and what it holds with it.
+    let ended = tokio::time::timeout(Duration::from_secs(20), gone).await;
+    ended.expect("the server closes").unwrap_err();
+    served.abort();
+}
+
 #[tokio::test]
 async fn half_a_request_is_not_waited_for_and_the_house_can_be_full() {
     let serve = ServeOptions::default()
@@ -397,4 +432,48 @@ async fn half_a_request_is_not_waited_for_and_the_house_can_be_full() {
     let Server { gateway, .. } = &server;
     gateway.ready().await.unwrap();
     assert_eq!(server.get("/healthz").send().await.unwrap().status(), 200);
+}
+
+/// H12, over real sockets and by the real clock.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_sender_has_its_share_of_requests_and_hears_when_to_come_back() {
+    let most = std::num::NonZeroU32::new(60);
+    let proxied = |options: HttpOptions| {
+        let proxies = vec!["127.0.0.1/32".parse().unwrap()];
+        options
+            .with_requests_per_minute(most)
+            .with_trusted_proxies(proxies)
+    };
+    let server = Arc::new(Setup::idle().options(proxied).start().await);
+    let from = |path: &str, sender: &str| server.get(path).header("x-forwarded-for", sender);
+    let clients = (0..32).map(|_| {
+        let requests: Vec<_> = (0..5).map(|_| from("/jobs", "192.0.2.1")).collect();
+        tokio::spawn(async move {
+            let mut taken = 0;
+            for request in requests {
+                let answer = request.send().await.unwrap();
+                if answer.status() == StatusCode::OK {
+                    taken += 1;
+                } else {
+                    assert_eq!(answer.status(), StatusCode::TOO_MANY_REQUESTS);
+                    assert_eq!(answer.headers()["retry-after"], "1");
+                    let problem: Value = answer.json().await.unwrap();
+                    assert_eq!(problem["code"], "too_many_requests");
+                }
+            }
+            taken
+        })
+    });
+    let taken: i32 = join_all(clients).await.into_iter().map(Result::unwrap).sum();
+    // One more comes back each second that this takes.
+    assert!((60..=75).contains(&taken), "{taken}");
+    let (status, _) = send(from("/jobs", "192.0.2.2")).await;
+    assert_eq!(status, StatusCode::OK);
+    let (status, _) = send(from("/healthz", "192.0.2.1")).await;
+    assert_eq!(status, StatusCode::OK);
+    let callback = server
+        .post("/webhook/midjourney")
+        .header("x-forwarded-for", "192.0.2.1");
+    let (status, _) = send(callback.body("{}")).await;
+    assert_ne!(status, StatusCode::TOO_MANY_REQUESTS);
 }

@@ -95,6 +95,20 @@ const ROWS: &[Row] = &[
         ["out of range", "1 to 1024", ""],
     ),
     (
+        "server:\n  max_connections: 0",
+        InvalidValue,
+        "server.max_connections",
+        2,
+        ["out of range", "1 to 1000000", ""],
+    ),
+    (
+        "server:\n  requests_per_minute: 0",
+        InvalidValue,
+        "server.requests_per_minute",
+        2,
+        ["out of range", "1 to 1000000", ""],
+    ),
+    (
         "storage:\n  retention_days: 36501",
         InvalidValue,
         "storage.retention_days",
