@@ -287,8 +287,9 @@ fn policy(config: &Config) -> Policy {
     policy.queue_limit = config.engine.queue_timeout;
     policy.run_limit = config.engine.job_timeout;
     policy.owner_budget = config.clients.budget;
+    policy.retention = config.retention();
     policy.callback_senders.clone_from(&config.webhook.allowed_ips);
-    policy.silence_limit = policy.silence_limit.min(config.engine.job_timeout);
+    policy.silence_limit = config.engine.silence_timeout;
     policy
 }
 

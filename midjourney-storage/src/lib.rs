@@ -8,6 +8,10 @@
     doc = "| `sqlite` | [`sqlite::SqliteJobStore`]: jobs in one SQLite file |"
 )]
 #![cfg_attr(
+    feature = "postgres",
+    doc = "| `postgres` | [`postgres::PostgresJobStore`]: jobs in PostgreSQL, shared by any number of nodes |"
+)]
+#![cfg_attr(
     feature = "fs",
     doc = "| `fs` | [`fs::LocalImageStore`]: pictures as files below one folder |"
 )]
@@ -18,6 +22,10 @@ pub mod assemble;
 #[cfg(feature = "fs")]
 pub mod fs;
 pub mod keys;
+#[cfg(feature = "postgres")]
+pub mod postgres;
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+mod rows;
 #[cfg(feature = "assemble")]
 pub mod settings;
 #[cfg(feature = "sqlite")]

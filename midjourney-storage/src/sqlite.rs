@@ -9,17 +9,18 @@
 //! The file must lie on a local disk: SQLite's log needs memory that its processes share.
 
 mod callbacks;
+mod columns;
 mod commands;
 mod deliveries;
 mod delivery_store;
 mod error;
 mod migrate;
+mod newest;
 mod open;
 mod purses;
 mod queries;
 mod readers;
-mod rows;
-mod stored;
+mod removal;
 mod tallies;
 mod writer;
 
@@ -37,24 +38,29 @@ use midjourney_core::{
     clock::Timestamp,
     error::{Applied, Chain, Retry},
     id::{ImageId, JobId, UploadId},
-    image::{Image, Upload},
+    image::{Image, ImageKey, Upload},
     job::{
         AccountName, CallbackQuery, CallbackRecord, CallbackTally, Changes, Claim, Claimed, Commit, Counts,
         Event, IdempotencyKey, ImageQuery, Insertion, Job, JobQuery, JobStore, Lease, Live, NewJobs, Owner,
-        Position, Purse, RequestDigest, Share, StoreError, UpstreamId, Verdict,
+        Position, Purse, Removal, RequestDigest, Share, StoreError, UpstreamId, Verdict,
     },
     page::Page,
 };
 use tokio::sync::watch;
 
 use self::{
-    callbacks::{PutCallbacks, RawCallback, RawTally},
+    callbacks::PutCallbacks,
     commands::{Change, Extend, Insert, Ping, PutUpload},
     error::{BACKEND, failed},
-    queries::Earlier,
+    newest::Newest,
     readers::Readers,
-    rows::{RawEvent, RawImage, RawJob, RawUpload},
+    removal::{Forget, Remove},
     writer::Writer,
+};
+use crate::rows::{
+    Earlier, RawEvent, RawImage, RawJob, RawLeftover, RawUpload,
+    callbacks::{RawCallback, RawTally},
+    clamped, decoded,
 };
 
 /// How a [`SqliteJobStore`] works.
@@ -80,7 +86,8 @@ impl Default for SqliteOptions {
 ///
 /// What it has acknowledged survives the death of the process and the machine: every commit is synced
 /// (`synchronous=FULL`) before it is answered. Once a sync has failed, nothing can be promised about what is on disk:
-/// from there on every write and [`ping`](JobStore::ping) fail until the file is opened anew, while reads go on.
+/// from there on every write and [`ping`](JobStore::ping) fail with [`StoreError::Stopped`] until the file is opened
+/// anew, while reads go on. [`stopped`](Self::stopped) tells when.
 ///
 /// A row that cannot be read makes [`load`](JobStore::load) and the [`list`](JobStore::list)s it stands in fail with
 /// [`StoreError::Corrupt`], which names it: a list that left it out would look whole. [`claim`](JobStore::claim) logs
@@ -91,6 +98,7 @@ pub struct SqliteJobStore {
     // write.
     readers: Arc<Readers>,
     writer: Writer,
+    newest: Arc<Newest>,
     changes: watch::Sender<u64>,
 }
 
@@ -112,14 +120,17 @@ impl SqliteJobStore {
         let opened = open::open(&path, options)?;
         let changes = watch::Sender::new(0);
         let readers = Readers::new(Arc::clone(&path), options.busy_limit, opened.readers);
+        let newest = Arc::default();
         let writer = Writer::start(
             opened.writer,
             Arc::clone(&path),
             options.busy_limit,
             changes.clone(),
+            Arc::clone(&newest),
         )?;
         Ok(Self {
             path,
+            newest,
             readers: Arc::new(readers),
             writer,
             changes,
@@ -129,6 +140,19 @@ impl SqliteJobStore {
     /// The file.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Returns once a sync has failed, after which nothing is written until the file is opened anew: the sooner whoever
+    /// has it open ends and begins again, the better.
+    ///
+    /// **Cancel safety:** dropping the future only ends the wait.
+    pub async fn stopped(&self) {
+        self.writer.stopped().await;
+    }
+
+    /// Whether that has happened.
+    pub fn has_stopped(&self) -> bool {
+        self.writer.has_stopped()
     }
 
     /// Waits until the file is closed. Not needed for safety: what was acknowledged is on disk.
@@ -175,14 +199,6 @@ async fn blocking<T: Send + 'static>(
     tokio::task::spawn_blocking(work)
         .await
         .map_err(|error| failed(operation, Applied::Maybe, Retry::Never, error))
-}
-
-fn clamped(limit: usize) -> usize {
-    limit.clamp(1, Page::<Job>::MAX)
-}
-
-fn decoded<R, T>(rows: Vec<R>, decode: fn(R) -> Result<T, StoreError>) -> Result<Vec<T>, StoreError> {
-    rows.into_iter().map(decode).collect()
 }
 
 #[async_trait]
@@ -287,6 +303,9 @@ impl JobStore for SqliteJobStore {
     }
 
     async fn events(&self, after: Position, limit: usize) -> Result<Vec<Event>, StoreError> {
+        if let Some(events) = self.newest.after(after, limit) {
+            return Ok(events);
+        }
         let rows = self
             .readers
             .read("reading events", limit, move |db| {
@@ -314,6 +333,24 @@ impl JobStore for SqliteJobStore {
 
     async fn put_upload(&self, upload: &Upload) -> Result<(), StoreError> {
         self.writer.run(PutUpload(upload.clone())).await
+    }
+
+    async fn remove(&self, removal: &Removal) -> Result<(), StoreError> {
+        self.writer.run(Remove(removal.clone())).await
+    }
+
+    async fn leftovers(&self, limit: usize) -> Result<Vec<ImageKey>, StoreError> {
+        let rows = self
+            .readers
+            .read("reading what is left over", limit, move |db| {
+                removal::leftovers(db, limit)
+            })
+            .await?;
+        decoded(rows, RawLeftover::decode)
+    }
+
+    async fn forget_leftovers(&self, keys: &[ImageKey]) -> Result<(), StoreError> {
+        self.writer.run(Forget(keys.to_vec())).await
     }
 
     async fn upload(&self, id: UploadId) -> Result<Option<Upload>, StoreError> {

@@ -19,6 +19,7 @@ pub(super) enum Own {
     /// Proves our links.
     Links,
     /// What the signing secrets of webhooks are derived from.
+    #[cfg(any(feature = "http", test))]
     Webhooks,
 }
 
@@ -26,6 +27,7 @@ impl Own {
     const fn file(self) -> &'static str {
         match self {
             Self::Links => "links.key",
+            #[cfg(any(feature = "http", test))]
             Self::Webhooks => "webhooks.key",
         }
     }

@@ -35,7 +35,7 @@ pub fn base_url(account: &Account) -> Option<Url> {
 
 /// The client of the account `name`.
 #[cfg_attr(
-    not(feature = "http"),
+    not(feature = "_upstream-http"),
     expect(unused_variables, reason = "the simulator needs no network")
 )]
 pub(super) fn client(
@@ -44,7 +44,7 @@ pub(super) fn client(
     config: &Config,
     clock: &Arc<dyn Clock>,
 ) -> Result<Arc<dyn MidjourneyClient>, AssembleError> {
-    #[cfg(feature = "http")]
+    #[cfg(feature = "_upstream-http")]
     let http = http::Http {
         name,
         account,
@@ -115,7 +115,7 @@ const fn feature(kind: UpstreamKind) -> &'static str {
     }
 }
 
-#[cfg(feature = "http")]
+#[cfg(feature = "_upstream-http")]
 mod http {
     //! How to reach an account over HTTP.
 

@@ -2,22 +2,20 @@
 
 use midjourney_core::{
     clock::Timestamp,
-    id::{CallbackId, JobId},
-    job::{
-        AccountName, CALLBACKS_KEPT, CallbackQuery, CallbackRecord, CallbackTally, KNOWN_AGAIN, StoreError,
-        UpstreamId, Verdict,
-    },
+    id::JobId,
+    job::{AccountName, CALLBACKS_KEPT, CallbackQuery, CallbackRecord, KNOWN_AGAIN, UpstreamId, Verdict},
 };
-use rusqlite::{Connection, OptionalExtension as _, Row, params, types::Value};
+use rusqlite::{Connection, OptionalExtension as _, params};
 
 use super::{
+    columns::Columns as _,
     queries::END,
-    rows::{Cell, count, int, name, values},
     writer::{Command, Refusal, Tx},
 };
-
-/// The columns of [`RawCallback`], in its order.
-const CALLBACK: &str = "id, received_at, account, job, task, verdict, detail, bytes, source, mark";
+use crate::rows::{
+    callbacks::{CALLBACK, RawCallback, RawTally},
+    count, int,
+};
 
 /// After how many of them old ones are looked for.
 const SWEEP_EVERY: i64 = 256;
@@ -145,7 +143,7 @@ fn first_id(since: Timestamp) -> [u8; 16] {
 /// [`JobStore::callback_tallies`](midjourney_core::job::JobStore::callback_tallies).
 pub(super) fn tallies(db: &Connection) -> rusqlite::Result<Vec<RawTally>> {
     db.prepare_cached("SELECT verdict, count(*), max(received_at) FROM callbacks GROUP BY verdict")?
-        .query_map([], |row| values(row, 0).map(RawTally))?
+        .query_map([], RawTally::read)?
         .collect()
 }
 
@@ -158,69 +156,4 @@ pub(super) fn job_of_task(
         .query_row([account.as_str(), task.as_str()], |row| row.get(0))
         .optional()
         .map(|id| id.map(JobId::from_bytes))
-}
-
-/// A verdict, how many there are, and when the newest came.
-pub(super) struct RawTally([Value; 3]);
-
-impl RawTally {
-    pub(super) fn decode(self) -> Result<(Verdict, CallbackTally), StoreError> {
-        let [verdict, count, newest] = self.0;
-        let row = String::new;
-        let cell = |column, value| Cell {
-            table: "callbacks",
-            row: &row,
-            column,
-            value,
-        };
-        let tally = CallbackTally {
-            count: cell("count", count).number()?,
-            newest: cell("received_at", newest).time()?,
-        };
-        Ok((known_verdict(&cell("verdict", verdict))?, tally))
-    }
-}
-
-fn known_verdict(cell: &Cell<'_>) -> Result<Verdict, StoreError> {
-    let known = Verdict::ALL.get(cell.number::<usize>()?).copied();
-    known.ok_or_else(|| cell.corrupt("no verdict has that number"))
-}
-
-/// A row of `callbacks`.
-pub(super) struct RawCallback([Value; 10]);
-
-impl RawCallback {
-    fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
-        values(row, 0).map(Self)
-    }
-
-    /// The callback in it.
-    pub(super) fn decode(self) -> Result<CallbackRecord, StoreError> {
-        let [id, at, account, job, task, verdict, detail, bytes, source, mark] = self.0;
-        let own = id.clone();
-        let row = || name(&own, |id| CallbackId::from_bytes(id).to_string());
-        let cell = |column, value| Cell {
-            table: "callbacks",
-            row: &row,
-            column,
-            value,
-        };
-        let mut callback = CallbackRecord::new(
-            CallbackId::from_bytes(cell("id", id).blob()?),
-            cell("received_at", at).time()?,
-            cell("bytes", bytes).number()?,
-            cell("source", source).optional(|source| source.text_with(|text| Ok(text.parse()?)))?,
-            known_verdict(&cell("verdict", verdict))?,
-        );
-        callback.account = cell("account", account)
-            .optional(Cell::text)?
-            .map(AccountName::new);
-        callback.job = cell("job", job)
-            .optional(|job| job.blob())?
-            .map(JobId::from_bytes);
-        callback.task = cell("task", task).optional(Cell::text)?.map(UpstreamId::new);
-        callback.detail = cell("detail", detail).text()?;
-        callback.mark = cell("mark", mark).optional(|mark| mark.blob())?;
-        Ok(callback)
-    }
 }

@@ -1,34 +1,53 @@
 //! What the writer can be asked for. Everything that costs time and needs no database, such as making JSON, is done
 //! before, on the caller's own thread.
 
+use std::sync::LazyLock;
+
 use midjourney_core::{
     clock::Timestamp,
     error::{Applied, Retry},
     id::BatchId,
-    image::{Image, Upload},
+    image::Upload,
     job::{
-        Commit, IdempotencyKey, Insertion, Job, LONGEST_WAIT, Lease, LeaseEnd, NewJobs, Overdrawn,
-        RequestDigest, Status, StoreError, UpstreamId, wakes_at,
+        Commit, Event, EventKind, IdempotencyKey, Insertion, Job, LONGEST_WAIT, Lease, Life, NewJobs,
+        Overdrawn, Position, RequestDigest, Status, StoreError,
     },
 };
-use rusqlite::{Connection, OptionalExtension as _, params};
+use rusqlite::{Connection, OptionalExtension as _, params, params_from_iter};
 
 use super::{
     callbacks,
+    columns::Columns as _,
     error::{failed, is_constraint},
     purses,
-    queries::{self, CLAIMABLE, Earlier, LIVING},
-    rows::{JOB, RawJob, count, int, kind_code, status_code},
-    stored::{self, EventBody},
-    tallies::Place,
+    queries::{self, CLAIMABLE},
     writer::{Command, Refusal, Tx},
+};
+use crate::rows::{
+    Earlier, IMAGE, JOB, LIVING, RawJob, UPLOAD,
+    change::{CHANGED, Changing, Present, image_columns, upload_columns},
+    count, int, status_code, stored,
+    tallies::Place,
 };
 
 /// Adds an event.
 const TELL: &str = "INSERT INTO events (position, job, sequence, at, body) VALUES (?1, ?2, ?3, ?4, ?5)";
 
+/// Writes [`CHANGED`].
+static CHANGE: LazyLock<String> = LazyLock::new(|| {
+    let columns: Vec<_> = (2..)
+        .zip(CHANGED)
+        .map(|(number, name)| format!("{name} = ?{number}"))
+        .collect();
+    format!("UPDATE jobs SET {} WHERE row = ?1", columns.join(", "))
+});
+
 fn json<T: serde::Serialize>(operation: &'static str, data: &T) -> Result<String, StoreError> {
     stored::write(data).map_err(|error| failed(operation, Applied::No, Retry::Never, error))
+}
+
+fn position(row: i64) -> Position {
+    Position::new(u64::try_from(row).unwrap_or_default())
 }
 
 /// [`JobStore::insert`](midjourney_core::job::JobStore::insert).
@@ -96,9 +115,11 @@ impl Command for Insert {
                                cost, idempotency_key, digest, ordinal, request)
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?7, ?7, ?7, ?8, ?9, ?10, ?11, ?12)",
         )?;
+        let life = Life::new(common.now);
         for (ordinal, (job, request)) in (0_i64..).zip(common.jobs.iter().zip(&self.requests)) {
+            let row = tx.next_position()?;
             let inserted = insert.execute(params![
-                tx.next_position()?,
+                row,
                 job.id.as_bytes(),
                 common.owner.as_str(),
                 common.account.as_str(),
@@ -118,6 +139,8 @@ impl Command for Insert {
                 }
                 other => other?,
             };
+            let (now, kind) = (common.now, EventKind::Created);
+            tx.tell(Event::of(job.id, 1, position(row), now, kind, &life));
         }
         purses::book(tx.db, &entries)?;
         let place = Place {
@@ -200,7 +223,7 @@ impl Command for Claim {
         for (_, _, row) in candidates.into_iter().take(claim.limit) {
             claimed.push(
                 take.query_row([row, until.as_millis(), stray_after(until)], |row| {
-                    Ok((RawJob::read(row, 1)?, row.get::<_, u64>(0)?))
+                    Ok((RawJob::read_from(row, 1)?, row.get::<_, u64>(0)?))
                 })?,
             );
         }
@@ -240,44 +263,21 @@ impl Command for Extend {
 }
 
 /// [`JobStore::commit`](midjourney_core::job::JobStore::commit).
-pub(super) struct Change {
-    commit: Commit,
-    life: String,
-    event: Option<String>,
-}
-
-/// What a change is checked against.
-struct Present {
-    row: i64,
-    epoch: u64,
-    leased_until: Option<i64>,
-    status: i64,
-    holds_slot: bool,
-    version: u64,
-    job: RawJob,
-}
+pub(super) struct Change(Changing);
 
 impl Change {
     pub(super) fn new(commit: Commit) -> Result<Self, StoreError> {
-        if let Some(image) = commit.images.iter().find(|image| kind_code(image.kind).is_none()) {
-            let text = format!("this release cannot store images of kind {}", image.kind.name());
-            return Err(failed(Self::OPERATION, Applied::No, Retry::Never, text));
-        }
-        Ok(Self {
-            life: json(Self::OPERATION, &commit.life)?,
-            event: match commit.event {
-                Some(kind) => Some(json(Self::OPERATION, &EventBody::of(kind, &commit.life))?),
-                None => None,
-            },
-            commit,
-        })
+        let changing = Changing::new(commit);
+        changing
+            .map(Self)
+            .map_err(|error| failed(Self::OPERATION, Applied::No, Retry::Never, error))
     }
 
     fn present(&self, db: &Connection) -> rusqlite::Result<Option<Present>> {
         db.prepare_cached(&format!(
             "SELECT row, lease_epoch, lease_until, status, holds_slot, {JOB} FROM jobs WHERE id = ?1"
         ))?
-        .query_row([self.commit.job.as_bytes()], |row| {
+        .query_row([self.0.commit.job.as_bytes()], |row| {
             Ok(Present {
                 row: row.get(0)?,
                 epoch: row.get(1)?,
@@ -285,30 +285,10 @@ impl Change {
                 status: row.get(3)?,
                 holds_slot: row.get(4)?,
                 version: row.get(6)?,
-                job: RawJob::read(row, 5)?,
+                job: RawJob::read_from(row, 5)?,
             })
         })
         .optional()
-    }
-
-    /// The present row, if the change may be made.
-    fn checked(&self, db: &Connection) -> Result<(Present, Status), Refusal> {
-        let job = self.commit.job;
-        let present = self.present(db)?.ok_or(StoreError::NoSuchJob(job))?;
-        if let Some((lease, _)) = self.commit.lease
-            && (lease.job != job || lease.epoch != present.epoch)
-        {
-            return Err(StoreError::LeaseLost(job).into());
-        }
-        let status = Status::ALL
-            .into_iter()
-            .find(|status| status_code(*status) == present.status);
-        match status {
-            Some(status) if present.version == self.commit.version && !status.is_final() => {
-                Ok((present, status))
-            }
-            _ => Err(StoreError::Stale(job).into()),
-        }
     }
 }
 
@@ -317,12 +297,12 @@ impl Command for Change {
     const OPERATION: &'static str = "committing a change";
 
     fn rows(&self) -> usize {
-        self.commit.images.len().saturating_add(1)
+        self.0.commit.images.len().saturating_add(1)
     }
 
     fn run(&self, tx: &mut Tx<'_>) -> Result<Job, Refusal> {
-        let (present, status) = self.checked(tx.db)?;
-        let commit = &self.commit;
+        let (present, status) = self.0.checked(self.present(tx.db)?)?;
+        let commit = &self.0.commit;
         // Before anything is written: a row that cannot be read is not changed either.
         let mut job = present.job.decode_with(commit.life.clone())?;
         let before = Place {
@@ -347,92 +327,39 @@ impl Command for Change {
             return Err(StoreError::Overdrawn(overdrawn).into());
         }
         purses::book(tx.db, &entries)?;
-        job.version = job.version.saturating_add(1);
-        job.updated = commit.now;
-        if self.event.is_some() {
-            job.sequence = job.sequence.saturating_add(1);
-        }
-        let leased_until = match commit.lease {
-            Some((_, LeaseEnd::Release)) => None,
-            _ => present.leased_until,
-        };
-        let due = commit.life.due.map(Timestamp::as_millis);
-        let wake = commit
-            .life
-            .due
-            .map(|due| wakes_at(due, leased_until.map(Timestamp::from_millis)));
-        let charge = job.charge;
-        let under_way = !job.status().is_final();
-        let task = job.life.state.upstream().filter(|_| under_way);
+        self.0.number(&mut job);
+        let columns = self.0.columns(present.row, present.leased_until, &job);
         tx.db
-            .prepare_cached(
-                "UPDATE jobs SET status = ?2, holds_slot = ?3, due = ?4, wake_at = ?5, lease_until = ?6, version = ?7,
-                                 sequence = ?8, updated_at = ?9, life = ?10, account = ?11, cost = ?12,
-                                 charge = ?13, charged_at = ?14, task = ?15
-                 WHERE row = ?1",
-            )?
-            .execute(params![
-                present.row,
-                status_code(job.status()),
-                job.life.state.holds_slot(),
-                due,
-                wake.map(Timestamp::as_millis),
-                leased_until,
-                int(job.version),
-                int(job.sequence),
-                commit.now.as_millis(),
-                self.life,
-                job.account.as_str(),
-                int(job.cost.thousandths()),
-                (charge.cost != job.cost).then(|| int(charge.cost.thousandths())),
-                (charge.at != job.life.created).then(|| charge.at.as_millis()),
-                task.map(UpstreamId::as_str),
-            ])?;
-        if let Some(event) = &self.event {
-            let position = tx.next_position()?;
+            .prepare_cached(&CHANGE)?
+            .execute(params_from_iter(columns))?;
+        if let (Some(event), Some(kind)) = (&self.0.event, commit.event) {
+            let row = tx.next_position()?;
             tx.db.prepare_cached(TELL)?.execute(params![
-                position,
+                row,
                 present.row,
                 int(job.sequence),
                 commit.now.as_millis(),
                 event
             ])?;
+            let (now, life) = (commit.now, &commit.life);
+            tx.tell(Event::of(job.id, job.sequence, position(row), now, kind, life));
         }
         if let Some(callback) = &commit.callback {
             callbacks::put(tx.db, callback)?;
         }
         for image in &commit.images {
-            put_image(tx.db, image)?;
+            tx.db
+                .prepare_cached(&format!(
+                    "INSERT OR REPLACE INTO images ({IMAGE})
+                     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)"
+                ))?
+                .execute(params_from_iter(image_columns(image)))?;
         }
         tx.count(before, -1);
         tx.count(Place::of(&job), 1);
         tx.changed();
         Ok(job)
     }
-}
-
-fn put_image(db: &Connection, image: &Image) -> rusqlite::Result<()> {
-    db.prepare_cached(
-        "INSERT OR REPLACE INTO images (id, job, owner, kind, number, key, digest, bytes, media_type, width, height,
-                                        source_url, created_at)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
-    )?
-    .execute(params![
-        image.id.as_bytes(),
-        image.job.as_bytes(),
-        image.owner.as_str(),
-        kind_code(image.kind),
-        image.index,
-        image.key.as_str(),
-        image.digest.as_bytes(),
-        int(image.bytes),
-        image.media_type.mime(),
-        image.size.map(|size| size.0),
-        image.size.map(|size| size.1),
-        image.source_url,
-        image.created.as_millis(),
-    ])?;
-    Ok(())
 }
 
 /// [`JobStore::put_upload`](midjourney_core::job::JobStore::put_upload).
@@ -443,23 +370,11 @@ impl Command for PutUpload {
     const OPERATION: &'static str = "storing an upload's row";
 
     fn run(&self, tx: &mut Tx<'_>) -> Result<(), Refusal> {
-        let Self(upload) = self;
         tx.db
-            .prepare_cached(
-                "INSERT INTO uploads (id, owner, key, digest, bytes, media_type, width, height, created_at)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
-            )?
-            .execute(params![
-                upload.id.as_bytes(),
-                upload.owner.as_str(),
-                upload.key.as_str(),
-                upload.digest.as_bytes(),
-                int(upload.bytes),
-                upload.media_type.mime(),
-                upload.size.map(|size| size.0),
-                upload.size.map(|size| size.1),
-                upload.created.as_millis(),
-            ])?;
+            .prepare_cached(&format!(
+                "INSERT INTO uploads ({UPLOAD}) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)"
+            ))?
+            .execute(params_from_iter(upload_columns(&self.0)))?;
         Ok(())
     }
 }

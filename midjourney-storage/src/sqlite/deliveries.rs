@@ -1,7 +1,5 @@
 //! Subscriptions and what is on its way to them.
 
-mod rows;
-
 use std::{collections::HashMap, fmt::Write as _};
 
 use midjourney_core::{
@@ -14,16 +12,18 @@ use midjourney_core::{
     id::{DeliveryId, SubscriptionId},
     job::{LONGEST_WAIT, Position, StoreError},
 };
-use rusqlite::{Connection, OptionalExtension as _, params, params_from_iter, types::Value};
+use rusqlite::{Connection, OptionalExtension as _, params, params_from_iter};
 
-use self::rows::{DELIVERY, SUBSCRIPTION, changing, moving};
-pub(super) use self::rows::{RawDelivery, RawSubscription};
 use super::{
+    columns::Columns as _,
     error::failed,
     queries::END,
-    rows::{count, int},
-    stored,
     writer::{Command, Refusal, Tx},
+};
+use crate::rows::{
+    Value, count,
+    deliveries::{DELIVERY, RawDelivery, RawSubscription, SUBSCRIPTION, changing, moving},
+    int, stored,
 };
 
 fn events_of(subscription: &Subscription, operation: &'static str) -> Result<String, StoreError> {

@@ -14,11 +14,15 @@ use midjourney_core::{
 };
 
 use super::{
-    SqliteJobStore, clamped, decoded,
+    SqliteJobStore,
     deliveries::{
-        self, ChangeSubscription, ClaimDeliveries, Forget, PutDelivery, PutSubscription, RawClaimed,
-        RawDelivery, RawSubscription, Record, Relay, RemoveSubscription, Replay, ReplayDead,
+        self, ChangeSubscription, ClaimDeliveries, Forget, PutDelivery, PutSubscription, RawClaimed, Record,
+        Relay, RemoveSubscription, Replay, ReplayDead,
     },
+};
+use crate::rows::{
+    clamped, decoded,
+    deliveries::{RawDelivery, RawSubscription},
 };
 
 #[async_trait]

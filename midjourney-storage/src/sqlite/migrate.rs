@@ -1,18 +1,18 @@
 //! Schema changes: numbered SQL files, applied once and in order, each with a checksum.
 
-use std::{fmt::Write as _, path::Path, time::Duration};
+use std::{path::Path, time::Duration};
 
 use midjourney_core::{
     error::{Applied, BoxError},
     job::StoreError,
 };
 use rusqlite::{Connection, OptionalExtension as _, params};
-use sha2::{Digest as _, Sha256};
 
 use super::{
     error::{classify, classify_unknown, damaged},
     writer::begin,
 };
+use crate::rows::checksum;
 
 /// Marks a file as ours: `MJgw`.
 pub(super) const APPLICATION_ID: i32 = 0x4d4a_6777;
@@ -77,6 +77,10 @@ pub(super) fn apply(db: &Connection, path: &Path, limit: Duration) -> Result<(),
 }
 
 fn run(db: &Connection) -> rusqlite::Result<()> {
+    up_to(db, newest())
+}
+
+fn up_to(db: &Connection, last: u32) -> rusqlite::Result<()> {
     let present = version(db)?;
     if present == 0 {
         db.pragma_update(None, "application_id", APPLICATION_ID)?;
@@ -88,7 +92,7 @@ fn run(db: &Connection) -> rusqlite::Result<()> {
             ) STRICT",
         )?;
     }
-    for (number, text) in numbered().filter(|(number, _)| *number > present) {
+    for (number, text) in numbered().filter(|(number, _)| present < *number && *number <= last) {
         db.execute_batch(text)?;
         // For people who look at the table; nothing decides by it, so SQLite may ask the clock.
         db.execute(
@@ -113,18 +117,10 @@ fn pragma<T: rusqlite::types::FromSql>(db: &Connection, name: &str) -> rusqlite:
     db.pragma_query_value(None, name, |row| row.get(0))
 }
 
-/// Line ends do not count: some checkouts change them.
-fn checksum(text: &str) -> String {
-    let digest = Sha256::digest(text.replace('\r', ""));
-    digest.iter().fold(String::new(), |mut hex, byte| {
-        // Writing into a string cannot fail.
-        write!(hex, "{byte:02x}").unwrap_or_default();
-        hex
-    })
-}
-
 #[cfg(test)]
 mod tests {
+    use std::{fs, path::PathBuf};
+
     use super::*;
 
     /// Whoever edits a released migration breaks every database that has it.
@@ -140,5 +136,62 @@ mod tests {
                 include_str!("migrations/0004_deliveries.sha256").trim()
             ]
         );
+    }
+
+    /// What a process that dies at that moment leaves: the files as they are, with whatever was not committed.
+    fn as_left(path: &Path, folder: &Path) -> PathBuf {
+        let left = folder.join("left.db");
+        for side in ["", "-wal"] {
+            let name = |path: &Path| format!("{}{side}", path.display());
+            fs::copy(name(path), name(&left)).unwrap();
+        }
+        left
+    }
+
+    fn schema(db: &Connection) -> Vec<String> {
+        let mut query = db
+            .prepare("SELECT sql FROM sqlite_schema WHERE sql IS NOT NULL ORDER BY name")
+            .unwrap();
+        let rows = query.query_map([], |row| row.get(0)).unwrap();
+        rows.map(Result::unwrap).collect()
+    }
+
+    #[test]
+    fn a_migration_that_was_cut_anywhere_is_done_by_the_next_start() {
+        let limit = Duration::from_secs(5);
+        let whole = Connection::open_in_memory().unwrap();
+        run(&whole).unwrap();
+        for old in 1..newest() {
+            for cut in old..=newest() {
+                let folder = tempfile::tempdir().unwrap();
+                let path = folder.path().join("jobs.db");
+                let db = Connection::open(&path).unwrap();
+                // So small a cache writes to the log before the end, as a long migration does.
+                db.execute_batch("PRAGMA journal_mode = WAL; PRAGMA cache_size = 1")
+                    .unwrap();
+                up_to(&db, old).unwrap();
+                db.execute_batch(
+                    "INSERT INTO jobs (id, owner, account, status, created_at, updated_at, ordinal, request)
+                     VALUES (zeroblob(16), 'local', 'main', 2, 1, 1, 0, '{}')",
+                )
+                .unwrap();
+                db.execute_batch("BEGIN IMMEDIATE").unwrap();
+                up_to(&db, cut).unwrap();
+                let left = as_left(&path, folder.path());
+                drop(db);
+
+                let db = Connection::open(&left).unwrap();
+                assert_eq!(version(&db).unwrap(), old, "half a migration is none");
+                verify(&db, &left).unwrap();
+                apply(&db, &left, limit).unwrap();
+                verify(&db, &left).unwrap();
+                assert_eq!(version(&db).unwrap(), newest());
+                assert_eq!(schema(&db), schema(&whole), "{old}, cut at {cut}");
+                let jobs: i64 = db
+                    .query_row("SELECT count(*) FROM jobs", [], |row| row.get(0))
+                    .unwrap();
+                assert_eq!(jobs, 1);
+            }
+        }
     }
 }

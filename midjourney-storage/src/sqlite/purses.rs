@@ -7,7 +7,7 @@ use midjourney_core::{
 };
 use rusqlite::{Connection, params};
 
-use super::rows::int;
+use crate::rows::int;
 
 /// What `purse` has spent in the day and the month of `now`.
 pub(super) fn spent(db: &Connection, purse: &Purse, now: Timestamp) -> rusqlite::Result<Spending> {

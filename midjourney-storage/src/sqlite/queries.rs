@@ -4,18 +4,19 @@ mod lists;
 
 use midjourney_core::{
     id::{ImageId, JobId, UploadId},
-    job::{IdempotencyKey, ImageQuery, Insertion, Owner, Position, RequestDigest, Share, Status, StoreError},
+    job::{IdempotencyKey, ImageQuery, Owner, Position, RequestDigest, Share, Status},
 };
 use rusqlite::{Connection, OptionalExtension as _, params};
 
 pub(super) use self::lists::{END, jobs};
-use super::{
-    rows::{
-        EVENT, FIRST_EVENT, IMAGE, JOB, RawEvent, RawImage, RawJob, RawUpload, UPLOAD, count, int,
-        status_code,
-    },
-    tallies,
+use super::{columns::Columns as _, tallies};
+use crate::rows::{
+    EVENT, Earlier, IMAGE, JOB, LIVING, RawEvent, RawImage, RawJob, RawUpload, UPLOAD, count, int,
+    status_code,
 };
+
+/// The columns of [`RawEvent`] from `jobs`: the first event of each.
+const FIRST_EVENT: &str = "row AS position, id AS job_id, 1 AS sequence, created_at AS at, NULL AS body";
 
 /// What is due on one account, the longest due first, and what a wrong clock has put far ahead.
 pub(super) const CLAIMABLE: &str = "SELECT wake_at, id, row FROM jobs
@@ -26,30 +27,6 @@ pub(super) const CLAIMABLE: &str = "SELECT wake_at, id, row FROM jobs
 
 const NEXT_DUE: &str =
     "SELECT min(wake_at) FROM jobs WHERE account = ?1 AND status = ?2 AND wake_at IS NOT NULL";
-
-/// The statuses of jobs that are not over.
-pub(super) const LIVING: [Status; 2] = [Status::Pending, Status::Processing];
-
-/// What an earlier request under a key has made.
-#[derive(Debug)]
-pub(super) enum Earlier {
-    /// These jobs, by the same request.
-    Same(Vec<RawJob>),
-    /// Something else.
-    Other,
-}
-
-impl Earlier {
-    /// The answer to whoever uses the key again.
-    pub(super) fn answer(self) -> Result<Insertion, StoreError> {
-        Ok(match self {
-            Self::Same(jobs) => {
-                Insertion::Replayed(jobs.into_iter().map(RawJob::decode).collect::<Result<_, _>>()?)
-            }
-            Self::Other => Insertion::Mismatch,
-        })
-    }
-}
 
 /// What was made under `key`; `None` where it is free.
 pub(super) fn earlier(
@@ -67,14 +44,14 @@ pub(super) fn earlier(
         if jobs.is_empty() && RequestDigest::from_bytes(row.get(0)?) != digest {
             return Ok(Some(Earlier::Other));
         }
-        jobs.push(RawJob::read(row, 1)?);
+        jobs.push(RawJob::read_from(row, 1)?);
     }
     Ok((!jobs.is_empty()).then_some(Earlier::Same(jobs)))
 }
 
 pub(super) fn job(db: &Connection, id: JobId) -> rusqlite::Result<Option<RawJob>> {
     db.prepare_cached(&format!("SELECT {JOB} FROM jobs WHERE id = ?1"))?
-        .query_row([id.as_bytes()], |row| RawJob::read(row, 0))
+        .query_row([id.as_bytes()], RawJob::read)
         .optional()
 }
 

@@ -16,15 +16,17 @@ use std::{
 
 use midjourney_core::{
     error::{Applied, Retry},
-    job::{AccountName, StoreError},
+    job::{AccountName, Event, StoreError},
 };
 use rusqlite::Connection;
 use tokio::sync::{oneshot, watch};
 
 use super::{
-    error::{Shared, again, classify, failed, is_busy, is_io, is_sync},
-    tallies::{self, Place},
+    error::{BACKEND, Shared, again, classify, failed, is_busy, is_io, is_sync},
+    newest::Newest,
+    tallies,
 };
+use crate::rows::tallies::{Changes, Place};
 
 /// SQLite has no notification across processes, so the thread looks this often, at the cost of one read of shared
 /// memory, whether another process has committed.
@@ -57,9 +59,12 @@ pub(super) fn begin(db: &Connection, limit: Duration) -> rusqlite::Result<()> {
 /// An open write transaction, and what must be done at its end.
 pub(super) struct Tx<'a> {
     pub(super) db: &'a Connection,
-    tallies: tallies::Changes,
+    tallies: Changes,
     /// The position of the newest event, once one was added.
     position: Option<i64>,
+    events: Vec<Event>,
+    /// Events were removed.
+    rewritten: bool,
     changed: bool,
 }
 
@@ -76,6 +81,16 @@ impl Tx<'_> {
         Ok(next)
     }
 
+    /// Notes an event, for those who follow closely.
+    pub(super) fn tell(&mut self, event: Event) {
+        self.events.push(event);
+    }
+
+    /// Notes that events were removed.
+    pub(super) const fn rewritten(&mut self) {
+        self.rewritten = true;
+    }
+
     /// Notes that there is something new to see.
     pub(super) const fn changed(&mut self) {
         self.changed = true;
@@ -88,14 +103,14 @@ impl Tx<'_> {
 
     /// How many jobs of `account` hold a slot.
     pub(super) fn running(&self, account: &AccountName) -> rusqlite::Result<i64> {
-        self.tallies.running(self.db, account)
+        Ok(tallies::running(self.db, account)?.saturating_add(self.tallies.running(account)))
     }
 
     fn finish(&self) -> rusqlite::Result<()> {
         if let Some(position) = self.position {
             tallies::set_position(self.db, position)?;
         }
-        self.tallies.write(self.db)
+        tallies::write(self.db, &self.tallies)
     }
 }
 
@@ -185,6 +200,7 @@ impl<C: Command> Task for Typed<C> {
 pub(super) struct Writer {
     inbox: Sender<Box<dyn Task>>,
     thread: JoinHandle<()>,
+    stopped: watch::Receiver<Option<Shared>>,
 }
 
 impl Writer {
@@ -193,6 +209,7 @@ impl Writer {
         path: Arc<std::path::Path>,
         limit: Duration,
         changes: watch::Sender<u64>,
+        newest: Arc<Newest>,
     ) -> Result<Self, StoreError> {
         let start = |error| failed("starting the writer", Applied::No, Retry::Never, error);
         let pages = Arc::new(AtomicI32::new(0));
@@ -206,7 +223,9 @@ impl Writer {
         let seen =
             data_version(&db).map_err(|error| classify(&path, "starting the writer", Applied::No, error))?;
         let (inbox, tasks) = mpsc::channel();
+        let (stopped, has_stopped) = watch::channel(None);
         let worker = Worker {
+            newest,
             db,
             path,
             limit,
@@ -214,13 +233,17 @@ impl Writer {
             seen,
             pages,
             checkpoint_at: CHECKPOINT,
-            stopped: None,
+            stopped,
         };
         let thread = thread::Builder::new()
             .name("sqlite-writer".to_owned())
             .spawn(move || worker.work(&tasks))
             .map_err(|error| start(Shared::new(error.to_string())))?;
-        Ok(Self { inbox, thread })
+        Ok(Self {
+            inbox,
+            thread,
+            stopped: has_stopped,
+        })
     }
 
     /// Has `command` run and committed.
@@ -252,6 +275,17 @@ impl Writer {
         answer.await.unwrap_or_else(|_| Err(gone(Applied::Maybe)))
     }
 
+    /// Returns once nothing more is written.
+    pub(super) async fn stopped(&self) {
+        // A thread that is gone writes nothing more either.
+        drop(self.stopped.clone().wait_for(Option::is_some).await);
+    }
+
+    /// Whether nothing more is written.
+    pub(super) fn has_stopped(&self) -> bool {
+        self.stopped.borrow().is_some() || self.stopped.has_changed().is_err()
+    }
+
     /// Waits until all is written and the file is closed.
     pub(super) fn join(self) {
         drop(self.inbox);
@@ -268,6 +302,7 @@ enum Fault {
 }
 
 struct Worker {
+    newest: Arc<Newest>,
     db: Connection,
     path: Arc<std::path::Path>,
     limit: Duration,
@@ -277,7 +312,7 @@ struct Worker {
     pages: Arc<AtomicI32>,
     checkpoint_at: i32,
     /// Set for good once a sync has failed: what is on disk is unknown from there on.
-    stopped: Option<Shared>,
+    stopped: watch::Sender<Option<Shared>>,
 }
 
 impl Worker {
@@ -296,9 +331,10 @@ impl Worker {
     }
 
     fn perform(&mut self, mut batch: Vec<Box<dyn Task>>) {
-        if let Some(reason) = self.stopped.clone() {
-            return fail(batch, &|operation| {
-                failed(operation, Applied::No, Retry::Never, reason.clone())
+        if let Some(reason) = self.stopped.borrow().clone() {
+            return fail(batch, &|_| StoreError::Stopped {
+                backend: BACKEND,
+                source: reason.clone().into(),
             });
         }
         match self.transact(&mut batch) {
@@ -311,7 +347,7 @@ impl Worker {
                 }
             }
             // One of them, or the disk: alone, each gets its own answer.
-            Err(Fault::Run(_)) if batch.len() > 1 && self.stopped.is_none() => {
+            Err(Fault::Run(_)) if batch.len() > 1 && !self.has_stopped() => {
                 for task in batch {
                     self.perform(vec![task]);
                 }
@@ -354,10 +390,15 @@ impl Worker {
 
     fn run_all(&mut self, batch: &mut [Box<dyn Task>]) -> Result<bool, Fault> {
         let news = self.others_committed().map_err(Fault::Run)?;
+        if news {
+            self.newest.forget();
+        }
         let mut tx = Tx {
             db: &self.db,
-            tallies: tallies::Changes::default(),
+            tallies: Changes::default(),
             position: None,
+            events: Vec::new(),
+            rewritten: false,
             changed: false,
         };
         for task in batch {
@@ -365,10 +406,15 @@ impl Worker {
         }
         tx.finish().map_err(Fault::Run)?;
         let news = news || tx.changed;
+        let (events, rewritten) = (tx.events, tx.rewritten);
         self.db
             .prepare_cached("COMMIT")
             .and_then(|mut commit| commit.execute([]))
             .map_err(Fault::Commit)?;
+        if rewritten {
+            self.newest.forget();
+        }
+        self.newest.add(events);
         Ok(news)
     }
 
@@ -377,7 +423,11 @@ impl Worker {
             path = %self.path.display(), reason,
             "the disk failed to keep a commit; nothing more is written until a restart"
         );
-        self.stopped = Some(Shared::new(reason));
+        self.stopped.send_replace(Some(Shared::new(reason)));
+    }
+
+    fn has_stopped(&self) -> bool {
+        self.stopped.borrow().is_some()
     }
 
     fn others_committed(&mut self) -> rusqlite::Result<bool> {
@@ -388,6 +438,7 @@ impl Worker {
     fn look(&mut self) {
         // A lock that is held just now is met again in a moment.
         if self.changes.receiver_count() > 0 && self.others_committed().unwrap_or(false) {
+            self.newest.forget();
             self.announce();
         }
     }
@@ -399,7 +450,7 @@ impl Worker {
 
     /// Copies a long log into the database, after the answers and before the next batch.
     fn checkpoint(&mut self) {
-        if self.pages.load(Ordering::Relaxed) < self.checkpoint_at || self.stopped.is_some() {
+        if self.pages.load(Ordering::Relaxed) < self.checkpoint_at || self.has_stopped() {
             return;
         }
         let result = self.db.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |row| {

@@ -7,4 +7,6 @@
 
 mod fs;
 mod keys;
+#[cfg(feature = "postgres")]
+mod postgres;
 mod sqlite;

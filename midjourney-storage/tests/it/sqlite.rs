@@ -17,9 +17,9 @@ use midjourney_core::{
     id::{CallbackId, ImageId, JobId, WorkerId},
     image::{Image, ImageDigest, ImageKey, ImageKind, MediaType},
     job::{
-        AccountName, CallbackRecord, Claim, Commit, EventKind, IdempotencyKey, ImageQuery, Insertion, Job,
-        JobQuery, JobRequest, JobState, JobStore, LeaseEnd, NewJob, NewJobs, Owner, Position, StoreError,
-        UpstreamId, Verdict,
+        AccountName, CallbackRecord, Claim, Commit, Event, EventKind, IdempotencyKey, ImageQuery, Insertion,
+        Job, JobQuery, JobRequest, JobState, JobStore, LeaseEnd, NewJob, NewJobs, Owner, Position,
+        StoreError, UpstreamId, Verdict,
     },
     job_store_suite,
     testing::SeededEntropy,

@@ -99,3 +99,8 @@ CREATE TABLE images (
     UNIQUE (job, kind, number)
 ) STRICT;
 CREATE INDEX images_by_owner ON images (owner, id);
+
+-- Files of pictures whose rows were removed, until the files are gone too.
+CREATE TABLE leftovers (
+    key TEXT PRIMARY KEY
+) STRICT, WITHOUT ROWID;

@@ -6,7 +6,8 @@
 use midjourney_core::job::{JobQuery, Owner, Status};
 use rusqlite::{Connection, Params, params};
 
-use super::super::rows::{JOB, RawJob, count, status_code};
+use super::super::columns::Columns as _;
+use crate::rows::{JOB, RawJob, count, status_code};
 
 /// Sorts after every id: blobs compare byte by byte, then by length.
 pub(in super::super) const END: &[u8] = &[0xff; 17];
@@ -52,7 +53,7 @@ pub(in super::super) fn jobs(
 
 fn in_order_of_ids(db: &Connection, filter: &str, wanted: impl Params) -> rusqlite::Result<Vec<RawJob>> {
     db.prepare_cached(&in_order_of_ids_sql(filter))?
-        .query_map(wanted, |row| RawJob::read(row, 0))?
+        .query_map(wanted, RawJob::read)?
         .collect()
 }
 
@@ -91,7 +92,7 @@ fn merged(
     let mut read = db.prepare_cached(&format!("SELECT {JOB} FROM jobs WHERE row = ?1"))?;
     let jobs = found
         .into_iter()
-        .map(|(_, row)| read.query_row([row], |row| RawJob::read(row, 0)))
+        .map(|(_, row)| read.query_row([row], RawJob::read))
         .collect::<rusqlite::Result<_>>()?;
     snapshot.commit()?;
     Ok(jobs)

@@ -40,7 +40,10 @@ fn start(folder: &tempfile::TempDir, setup: &str) -> (Writer, watch::Receiver<u6
         .unwrap();
     db.execute_batch(setup).unwrap();
     let (changes, seen) = watch::channel(0);
-    (Writer::start(db, path.into(), LIMIT, changes).unwrap(), seen)
+    (
+        Writer::start(db, path.into(), LIMIT, changes, Arc::default()).unwrap(),
+        seen,
+    )
 }
 
 fn rows(folder: &tempfile::TempDir) -> i64 {
@@ -125,18 +128,11 @@ async fn after_a_failed_sync_nothing_more_is_written() {
     writer.run(fails).await.unwrap_err();
     for _ in 0..3 {
         let error = writer.run(add("later")).await.unwrap_err();
-        assert!(
-            matches!(
-                error,
-                StoreError::Backend {
-                    applied: Applied::No,
-                    retry: Retry::Never,
-                    ..
-                }
-            ),
-            "{error:?}"
-        );
+        assert!(matches!(error, StoreError::Stopped { .. }), "{error:?}");
+        assert_eq!(error.applied(), Applied::No);
     }
+    tokio::time::timeout(LIMIT, writer.stopped()).await.unwrap();
+    assert!(writer.has_stopped());
     assert_eq!(rows(&folder), 1);
 }
 

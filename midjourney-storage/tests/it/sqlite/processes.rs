@@ -1,6 +1,10 @@
 //! Several stores on one file, as several processes have them: SQLite's locks are per connection.
 
-use std::{path::Path, sync::mpsc, thread};
+use std::{
+    path::Path,
+    sync::{Arc, mpsc},
+    thread,
+};
 
 use futures_util::future::{join_all, poll_immediate};
 use midjourney_core::{
@@ -58,6 +62,52 @@ async fn each_sees_what_the_other_commits() {
         .unwrap();
         changes.changed().await.unwrap();
         assert_eq!(watcher.load(jobs[0].id).await.unwrap().as_ref(), Some(&jobs[0]));
+    }
+}
+
+/// What one has committed itself it knows without asking, but what the other committed in between it must not skip.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_follows_one_misses_nothing_of_the_other() {
+    const EACH: u64 = 150;
+    let folder = tempfile::tempdir().unwrap();
+    let stores = [
+        Arc::new(open(&file(&folder)).await),
+        Arc::new(open(&file(&folder)).await),
+    ];
+    let followers = stores.clone().map(|store| {
+        tokio::spawn(async move {
+            let mut changes = store.changes();
+            let mut seen: Vec<Event> = Vec::new();
+            loop {
+                changes.mark_unchanged();
+                let last = seen.last().map_or(Position::START, |event| event.position);
+                let more = store.events(last, 7).await.unwrap();
+                let full = more.len() == 7;
+                seen.extend(more);
+                if seen.len() == 2 * usize::try_from(EACH).unwrap() {
+                    break;
+                }
+                if !full {
+                    changes.changed().await.unwrap();
+                }
+            }
+            seen
+        })
+    });
+    let writers = (0..).zip(stores.clone()).map(|(place, store)| async move {
+        for number in 0..EACH {
+            insert(&store, 1_000 * place + number, 1).await;
+        }
+    });
+    join_all(writers).await;
+    let all = open(&file(&folder))
+        .await
+        .events(Position::START, 1_000)
+        .await
+        .unwrap();
+    for follower in followers {
+        let seen = tokio::time::timeout(DEADLINE, follower).await.unwrap().unwrap();
+        assert_eq!(seen, all);
     }
 }
 

@@ -22,12 +22,12 @@ struct Version {
 }
 
 /// `data` as it is stored.
-pub(super) fn write<T: Serialize>(data: &T) -> Result<String, serde_json::Error> {
+pub(crate) fn write<T: Serialize>(data: &T) -> Result<String, serde_json::Error> {
     serde_json::to_string(&Envelope { v: VERSION, data })
 }
 
 /// What [`write`] wrote.
-pub(super) fn read<T: DeserializeOwned>(text: &str) -> Result<T, BoxError> {
+pub(crate) fn read<T: DeserializeOwned>(text: &str) -> Result<T, BoxError> {
     match serde_json::from_str::<Envelope<T>>(text) {
         Ok(Envelope { v: VERSION, data }) => Ok(data),
         Ok(Envelope { v, .. }) => Err(unknown(v)),
@@ -45,7 +45,7 @@ fn unknown(version: u32) -> BoxError {
 
 /// What an event says beyond the columns of its row.
 #[derive(Serialize, Deserialize)]
-pub(super) struct EventBody {
+pub(crate) struct EventBody {
     kind: EventKind,
     status: Status,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -58,7 +58,7 @@ pub(super) struct EventBody {
 
 impl EventBody {
     /// What the event `kind` of a job whose life is now `life` says.
-    pub(super) fn of(kind: EventKind, life: &Life) -> Self {
+    pub(crate) fn of(kind: EventKind, life: &Life) -> Self {
         Self {
             kind,
             status: life.state.status(),
@@ -69,12 +69,12 @@ impl EventBody {
     }
 
     /// Which event.
-    pub(super) const fn kind(&self) -> EventKind {
+    pub(crate) const fn kind(&self) -> EventKind {
         self.kind
     }
 
     /// Puts what was said into `event`.
-    pub(super) fn fill(self, event: &mut Event) {
+    pub(crate) fn fill(self, event: &mut Event) {
         event.status = self.status;
         event.stage = self.stage;
         event.progress = self.progress;

@@ -1,36 +1,45 @@
-//! From rows to values of the domain. Whatever cannot be read becomes [`StoreError::Corrupt`] with its table, row and
+//! From rows of any database to values of the domain, and the forms in which these are stored. Whatever cannot be read becomes [`StoreError::Corrupt`] with its table, row and
 //! column; nothing is guessed and nothing is skipped in silence.
+
+use std::fmt::Write as _;
 
 use midjourney_core::{
     budget::Credits,
     clock::Timestamp,
     error::BoxError,
     id::{BatchId, ImageId, JobId, UploadId},
-    image::{Image, ImageDigest, ImageKind, MediaType, Upload},
+    image::{Image, ImageDigest, ImageKey, ImageKind, MediaType, Upload},
     job::{
-        AccountName, Charge, Event, EventKind, Job, JobRequest, Life, Owner, Position, Status, StoreError,
+        AccountName, Charge, Event, EventKind, Insertion, Job, JobRequest, Life, Owner, Position, Status,
+        StoreError,
     },
+    page::Page,
 };
-use rusqlite::{Row, types::Value};
+use sha2::{Digest as _, Sha256};
 
-use super::stored::{self, EventBody};
+pub(crate) mod callbacks;
+pub(crate) mod change;
+pub(crate) mod deliveries;
+pub(crate) mod stored;
+pub(crate) mod tallies;
+mod value;
+
+use self::stored::EventBody;
+pub(crate) use self::value::Value;
 
 /// The columns of [`RawJob`], in its order.
-pub(super) const JOB: &str = "id, version, sequence, owner, account, batch, created_at, updated_at, cost, charge, charged_at, request, life";
+pub(crate) const JOB: &str = "id, version, sequence, owner, account, batch, created_at, updated_at, cost, charge, charged_at, request, life";
 /// The columns of [`RawEvent`], in its order, from `events`.
-pub(super) const EVENT: &str =
+pub(crate) const EVENT: &str =
     "position, (SELECT id FROM jobs WHERE row = events.job) AS job_id, sequence, at, body";
-/// The same from `jobs`: the first event of each.
-pub(super) const FIRST_EVENT: &str =
-    "row AS position, id AS job_id, 1 AS sequence, created_at AS at, NULL AS body";
 /// The columns of [`RawUpload`], in its order.
-pub(super) const UPLOAD: &str = "id, owner, key, digest, bytes, media_type, width, height, created_at";
+pub(crate) const UPLOAD: &str = "id, owner, key, digest, bytes, media_type, width, height, created_at";
 /// The columns of [`RawImage`], in its order.
-pub(super) const IMAGE: &str =
+pub(crate) const IMAGE: &str =
     "id, job, owner, kind, number, key, digest, bytes, media_type, width, height, source_url, created_at";
 
 /// The number that stands for a status in a column.
-pub(super) const fn status_code(status: Status) -> i64 {
+pub(crate) const fn status_code(status: Status) -> i64 {
     match status {
         Status::Pending => 0,
         Status::Processing => 1,
@@ -42,7 +51,7 @@ pub(super) const fn status_code(status: Status) -> i64 {
 }
 
 /// The number that stands for a kind of image in a column; the grid sorts first.
-pub(super) const fn kind_code(kind: ImageKind) -> Option<i64> {
+pub(crate) const fn kind_code(kind: ImageKind) -> Option<i64> {
     match kind {
         ImageKind::Grid => Some(0),
         ImageKind::Single => Some(1),
@@ -50,26 +59,50 @@ pub(super) const fn kind_code(kind: ImageKind) -> Option<i64> {
     }
 }
 
+/// The statuses of jobs that are not over.
+pub(crate) const LIVING: [Status; 2] = [Status::Pending, Status::Processing];
+
+/// What an earlier request under a key has made.
+#[derive(Debug)]
+pub(crate) enum Earlier {
+    /// These jobs, by the same request.
+    Same(Vec<RawJob>),
+    /// Something else.
+    Other,
+}
+
+impl Earlier {
+    /// The answer to whoever uses the key again.
+    pub(crate) fn answer(self) -> Result<Insertion, StoreError> {
+        Ok(match self {
+            Self::Same(jobs) => {
+                Insertion::Replayed(jobs.into_iter().map(RawJob::decode).collect::<Result<_, _>>()?)
+            }
+            Self::Other => Insertion::Mismatch,
+        })
+    }
+}
+
 /// Unsigned numbers live in signed columns; nothing here comes near the end of either.
-pub(super) fn int(number: u64) -> i64 {
+pub(crate) fn int(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }
 
 /// The same for lengths.
-pub(super) fn count(number: usize) -> i64 {
+pub(crate) fn count(number: usize) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }
 
 /// One column of one row on its way into the domain.
-pub(super) struct Cell<'a> {
-    pub(super) table: &'static str,
-    pub(super) row: &'a dyn Fn() -> String,
-    pub(super) column: &'static str,
-    pub(super) value: Value,
+pub(crate) struct Cell<'a> {
+    pub(crate) table: &'static str,
+    pub(crate) row: &'a dyn Fn() -> String,
+    pub(crate) column: &'static str,
+    pub(crate) value: Value,
 }
 
 impl Cell<'_> {
-    pub(super) fn corrupt(&self, source: impl Into<BoxError>) -> StoreError {
+    pub(crate) fn corrupt(&self, source: impl Into<BoxError>) -> StoreError {
         StoreError::Corrupt {
             table: self.table,
             row: (self.row)(),
@@ -78,7 +111,7 @@ impl Cell<'_> {
         }
     }
 
-    pub(super) fn text(self) -> Result<String, StoreError> {
+    pub(crate) fn text(self) -> Result<String, StoreError> {
         match self.value {
             Value::Text(text) => Ok(text),
             _ => Err(self.corrupt("not text")),
@@ -92,11 +125,11 @@ impl Cell<'_> {
         }
     }
 
-    pub(super) fn number<T: TryFrom<i64>>(&self) -> Result<T, StoreError> {
+    pub(crate) fn number<T: TryFrom<i64>>(&self) -> Result<T, StoreError> {
         T::try_from(self.int()?).map_err(|_| self.corrupt("out of range"))
     }
 
-    pub(super) fn blob<const N: usize>(&self) -> Result<[u8; N], StoreError> {
+    pub(crate) fn blob<const N: usize>(&self) -> Result<[u8; N], StoreError> {
         match &self.value {
             Value::Blob(bytes) => {
                 <[u8; N]>::try_from(bytes.as_slice()).map_err(|_| self.corrupt(format!("not {N} bytes")))
@@ -105,12 +138,12 @@ impl Cell<'_> {
         }
     }
 
-    pub(super) fn time(&self) -> Result<Timestamp, StoreError> {
+    pub(crate) fn time(&self) -> Result<Timestamp, StoreError> {
         self.int().map(Timestamp::from_millis)
     }
 
     /// What `read` makes of it; `None` for one that is empty.
-    pub(super) fn optional<T>(
+    pub(crate) fn optional<T>(
         self,
         read: impl FnOnce(Self) -> Result<T, StoreError>,
     ) -> Result<Option<T>, StoreError> {
@@ -126,7 +159,7 @@ impl Cell<'_> {
 }
 
 /// A row's name in errors: its id where that can be read, else its bytes.
-pub(super) fn name(value: &Value, id: impl Fn([u8; 16]) -> String) -> String {
+pub(crate) fn name(value: &Value, id: impl Fn([u8; 16]) -> String) -> String {
     match value {
         Value::Blob(bytes) => {
             <[u8; 16]>::try_from(bytes.as_slice()).map_or_else(|_| format!("{bytes:02x?}"), id)
@@ -135,18 +168,13 @@ pub(super) fn name(value: &Value, id: impl Fn([u8; 16]) -> String) -> String {
     }
 }
 
-/// A row of `jobs` as SQLite gave it, so that it can be decoded off the thread that read it.
+/// A row of `jobs` as it was read, so that it can be decoded elsewhere.
 #[derive(Debug)]
-pub(super) struct RawJob([Value; 13]);
+pub(crate) struct RawJob(pub(crate) [Value; 13]);
 
 impl RawJob {
-    /// Takes the columns [`JOB`], of which the first is number `from`.
-    pub(super) fn read(row: &Row<'_>, from: usize) -> rusqlite::Result<Self> {
-        values(row, from).map(Self)
-    }
-
     /// The job in it.
-    pub(super) fn decode(self) -> Result<Job, StoreError> {
+    pub(crate) fn decode(self) -> Result<Job, StoreError> {
         self.decode_as(|created, life| {
             if life.is_null() {
                 Ok(Life::new(created.time()?))
@@ -157,7 +185,7 @@ impl RawJob {
     }
 
     /// The job in it, but living `life`; the stored one is not looked at.
-    pub(super) fn decode_with(self, life: Life) -> Result<Job, StoreError> {
+    pub(crate) fn decode_with(self, life: Life) -> Result<Job, StoreError> {
         self.decode_as(|_, _| Ok(life))
     }
 
@@ -225,7 +253,7 @@ impl RawJob {
 }
 
 impl Cell<'_> {
-    pub(super) fn text_with<T>(
+    pub(crate) fn text_with<T>(
         self,
         parse: impl FnOnce(&str) -> Result<T, BoxError>,
     ) -> Result<T, StoreError> {
@@ -236,18 +264,13 @@ impl Cell<'_> {
     }
 }
 
-/// A row of `events` as SQLite gave it.
+/// A row of `events` as it was read.
 #[derive(Debug)]
-pub(super) struct RawEvent([Value; 5]);
+pub(crate) struct RawEvent(pub(crate) [Value; 5]);
 
 impl RawEvent {
-    /// Takes the columns [`EVENT`] or [`FIRST_EVENT`].
-    pub(super) fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
-        values(row, 0).map(Self)
-    }
-
     /// The event in it.
-    pub(super) fn decode(self) -> Result<Event, StoreError> {
+    pub(crate) fn decode(self) -> Result<Event, StoreError> {
         let [position, job, sequence, at, body] = self.0;
         let key = position.clone();
         let row = || match &key {
@@ -280,18 +303,13 @@ impl RawEvent {
     }
 }
 
-/// A row of `images` as SQLite gave it.
+/// A row of `images` as it was read.
 #[derive(Debug)]
-pub(super) struct RawImage([Value; 13]);
+pub(crate) struct RawImage(pub(crate) [Value; 13]);
 
 impl RawImage {
-    /// Takes the columns [`IMAGE`].
-    pub(super) fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
-        values(row, 0).map(Self)
-    }
-
     /// The image in it.
-    pub(super) fn decode(self) -> Result<Image, StoreError> {
+    pub(crate) fn decode(self) -> Result<Image, StoreError> {
         let [
             id,
             job,
@@ -339,16 +357,11 @@ impl RawImage {
 }
 
 /// A row of `uploads`.
-pub(super) struct RawUpload([Value; 9]);
+pub(crate) struct RawUpload(pub(crate) [Value; 9]);
 
 impl RawUpload {
-    /// Takes the columns [`UPLOAD`].
-    pub(super) fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
-        values(row, 0).map(Self)
-    }
-
     /// The upload in it.
-    pub(super) fn decode(self) -> Result<Upload, StoreError> {
+    pub(crate) fn decode(self) -> Result<Upload, StoreError> {
         let [id, owner, key, digest, bytes, media_type, width, height, created] = self.0;
         let own = id.clone();
         let row = || name(&own, |id| UploadId::from_bytes(id).to_string());
@@ -371,6 +384,22 @@ impl RawUpload {
     }
 }
 
+/// A row of `leftovers`.
+pub(crate) struct RawLeftover(pub(crate) [Value; 1]);
+
+impl RawLeftover {
+    pub(crate) fn decode(self) -> Result<ImageKey, StoreError> {
+        let [key] = self.0;
+        let cell = Cell {
+            table: "leftovers",
+            row: &|| "a row".to_owned(),
+            column: "key",
+            value: key,
+        };
+        cell.text_with(|text| Ok(text.parse()?))
+    }
+}
+
 fn media(text: &str) -> Result<MediaType, BoxError> {
     MediaType::from_mime(text).ok_or_else(|| "not a known type".into())
 }
@@ -382,14 +411,24 @@ fn size(width: &Cell<'_>, height: &Cell<'_>) -> Result<Option<(u32, u32)>, Store
     Ok(Some((width.number()?, height.number()?)))
 }
 
-pub(super) fn values<const N: usize>(row: &Row<'_>, from: usize) -> rusqlite::Result<[Value; N]> {
-    let mut values = [const { Value::Null }; N];
-    for (value, column) in values.iter_mut().zip(from..) {
-        // Text that is not UTF-8 is a fault of that row, to be told by the decoder, not of the query.
-        *value = match row.get_ref(column)?.try_into() {
-            Ok(value) => value,
-            Err(_) => Value::Null,
-        };
-    }
-    Ok(values)
+/// Line ends do not count: some checkouts change them.
+pub(crate) fn checksum(text: &str) -> String {
+    let digest = Sha256::digest(text.replace('\r', ""));
+    digest.iter().fold(String::new(), |mut hex, byte| {
+        // Writing into a string cannot fail.
+        write!(hex, "{byte:02x}").unwrap_or_default();
+        hex
+    })
+}
+
+/// The number of rows that one page may have.
+pub(crate) fn clamped(limit: usize) -> usize {
+    limit.clamp(1, Page::<Job>::MAX)
+}
+
+pub(crate) fn decoded<R, T>(
+    rows: Vec<R>,
+    decode: fn(R) -> Result<T, StoreError>,
+) -> Result<Vec<T>, StoreError> {
+    rows.into_iter().map(decode).collect()
 }

@@ -8,33 +8,25 @@ use midjourney_core::{
     id::{DeliveryId, JobId, SubscriptionId},
     job::{Owner, Position, StoreError},
 };
-use rusqlite::{Row, types::Value};
 
-use super::super::{
-    rows::{Cell, count, int, name, values},
-    stored,
-};
+use super::{Cell, Value, count, int, name, stored};
 
 /// The columns of [`RawSubscription`], in its order.
-pub(super) const SUBSCRIPTION: &str =
+pub(crate) const SUBSCRIPTION: &str =
     "id, owner, url, events, since, created_at, disabled_at, disabled_why, generation,
     rotated_at, failing_since, paused_until";
 /// The columns of [`RawDelivery`], in its order.
-pub(super) const DELIVERY: &str =
+pub(crate) const DELIVERY: &str =
     "id, owner, subscription, job, kind, created_at, state, state_at, why, attempts,
     last_at, last_status, last_pause, last_error, address, body";
 
 /// A row of `subscriptions`.
 #[derive(Clone)]
-pub(in crate::sqlite) struct RawSubscription([Value; 12]);
+pub(crate) struct RawSubscription(pub(crate) [Value; 12]);
 
 impl RawSubscription {
-    pub(super) fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
-        values(row, 0).map(Self)
-    }
-
     /// The subscription in it.
-    pub(in crate::sqlite) fn decode(self) -> Result<Subscription, StoreError> {
+    pub(crate) fn decode(self) -> Result<Subscription, StoreError> {
         let [
             id,
             owner,
@@ -80,7 +72,7 @@ impl RawSubscription {
 
 /// The columns of a subscription that may change, in the order `url, events, disabled_at, disabled_why, generation,
 /// rotated_at, failing_since, paused_until`.
-pub(super) fn changing(subscription: &Subscription, events: String) -> [Value; 8] {
+pub(crate) fn changing(subscription: &Subscription, events: String) -> [Value; 8] {
     let (disabled, why) = subscription.disabled.unzip();
     [
         Value::Text(subscription.url.clone()),
@@ -95,15 +87,11 @@ pub(super) fn changing(subscription: &Subscription, events: String) -> [Value; 8
 }
 
 /// A row of `deliveries`.
-pub(in crate::sqlite) struct RawDelivery([Value; 16]);
+pub(crate) struct RawDelivery(pub(crate) [Value; 16]);
 
 impl RawDelivery {
-    pub(super) fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
-        values(row, 0).map(Self)
-    }
-
     /// The delivery in it.
-    pub(in crate::sqlite) fn decode(self) -> Result<Delivery, StoreError> {
+    pub(crate) fn decode(self) -> Result<Delivery, StoreError> {
         let [
             id,
             owner,
@@ -175,7 +163,7 @@ impl RawDelivery {
 
 /// The columns of a delivery that may change, in the order `state, state_at, why, attempts, last_at, last_status,
 /// last_pause, last_error, wake_at`; nobody is sending it.
-pub(super) fn moving(delivery: &Delivery) -> [Value; 9] {
+pub(crate) fn moving(delivery: &Delivery) -> [Value; 9] {
     let (state, at, why) = match delivery.state {
         DeliveryState::Waiting { due } => (0, due, None),
         DeliveryState::Delivered { at } => (1, at, None),

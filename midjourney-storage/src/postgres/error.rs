@@ -1,0 +1,74 @@
+//! What PostgreSQL's errors mean to a caller: the only place that looks at their codes.
+
+use midjourney_core::{
+    error::{Applied, BoxError, Retry},
+    job::StoreError,
+};
+use tokio_postgres::{Error, error::SqlState};
+
+/// The backend's name in errors and to callers.
+pub(super) const BACKEND: &str = "postgres";
+
+/// Says what `error` means for `operation`.
+pub(super) fn classify(operation: &'static str, applied: Applied, error: Error) -> StoreError {
+    if is_full(&error) {
+        return StoreError::Full { source: error.into() };
+    }
+    let retry = if is_passing(&error) {
+        Retry::Soon
+    } else {
+        Retry::Never
+    };
+    failed(operation, applied, retry, error)
+}
+
+/// The database itself failed at `operation`.
+pub(super) fn failed(
+    operation: &'static str,
+    applied: Applied,
+    retry: Retry,
+    source: impl Into<BoxError>,
+) -> StoreError {
+    StoreError::Backend {
+        backend: BACKEND,
+        operation,
+        applied,
+        retry,
+        source: source.into(),
+    }
+}
+
+/// Whether the connection is gone, or is about to be.
+pub(super) fn is_lost(error: &Error) -> bool {
+    error.is_closed()
+        || error.code().map_or_else(
+            // An error of ours about a value is no matter of the connection; all others without a code are.
+            || std::error::Error::source(error).is_some_and(<dyn std::error::Error>::is::<std::io::Error>),
+            |code| code.code().starts_with("57P") || code.code().starts_with("08"),
+        )
+}
+
+fn is_full(error: &Error) -> bool {
+    error.code() == Some(&SqlState::DISK_FULL)
+}
+
+/// Whether the same may work later: connections, locks, and a server that has too much to do.
+fn is_passing(error: &Error) -> bool {
+    is_lost(error)
+        || error.code().is_some_and(|code| {
+            ["40", "53", "55", "57", "58"]
+                .iter()
+                .any(|class| code.code().starts_with(class))
+        })
+}
+
+/// One failure told to many callers.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("{0}")]
+pub(super) struct Shared(std::sync::Arc<str>);
+
+impl Shared {
+    pub(super) fn of(error: &(dyn std::error::Error + 'static)) -> Self {
+        Self(midjourney_core::error::Chain(error).to_string().into())
+    }
+}

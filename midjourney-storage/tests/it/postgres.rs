@@ -1,0 +1,37 @@
+//! The suite over a real PostgreSQL, and what it cannot ask of every store.
+#![expect(clippy::print_stderr, reason = "what was measured is told")]
+
+mod cluster;
+mod nodes;
+
+use std::sync::{Arc, OnceLock};
+
+use midjourney_core::{delivery::DeliveryStore, delivery_store_suite, job::JobStore, job_store_suite};
+
+use self::cluster::{Cluster, connect};
+
+/// The one that tests share which do not harm it.
+fn shared() -> &'static Cluster {
+    static SHARED: OnceLock<Cluster> = OnceLock::new();
+    SHARED.get_or_init(Cluster::start)
+}
+
+mod suite {
+    use super::*;
+
+    async fn fresh() -> (Arc<dyn JobStore>, ()) {
+        (Arc::new(connect(&shared().database().await).await), ())
+    }
+
+    job_store_suite!(fresh);
+}
+
+mod delivery_suite {
+    use super::*;
+
+    async fn fresh() -> (Arc<dyn DeliveryStore>, ()) {
+        (Arc::new(connect(&shared().database().await).await), ())
+    }
+
+    delivery_store_suite!(fresh);
+}

@@ -1,0 +1,137 @@
+//! A PostgreSQL of the tests' own: private, without a password, and gone with the process that started it.
+
+use std::{
+    env, fs,
+    io::{BufRead as _, BufReader},
+    path::{Path, PathBuf},
+    process::{Child, ChildStdin, Command, Stdio},
+    sync::atomic::{AtomicU32, Ordering},
+};
+
+use midjourney_storage::postgres::{PostgresJobStore, PostgresOptions};
+
+/// Makes a cluster, serves it, says where, and ends it when its own input ends: at the latest with the test process.
+const SCRIPT: &str = r#"
+set -e
+folder=$(mktemp -d)
+"$1/initdb" --pgdata="$folder/data" --username=postgres --auth=trust --encoding=UTF8 --no-locale >/dev/null
+"$1/postgres" -D "$folder/data" -k "$folder" -c listen_addresses= -c max_connections=400 >"$folder/log" 2>&1 &
+server=$!
+until "$1/pg_isready" --quiet --host="$folder"; do
+  kill -0 "$server" || { cat "$folder/log" >&2; exit 1; }
+  sleep 0.05
+done
+echo "$folder"
+cat >/dev/null
+"$1/pg_ctl" stop --silent --mode=immediate --pgdata="$folder/data" || true
+rm -rf "$folder"
+"#;
+
+/// A running server.
+pub(super) struct Cluster {
+    folder: PathBuf,
+    programs: PathBuf,
+    databases: AtomicU32,
+    _script: Child,
+    _alive: ChildStdin,
+}
+
+impl Cluster {
+    /// Starts one.
+    pub(super) fn start() -> Self {
+        let Some(programs) = programs() else {
+            panic!(
+                "PostgreSQL is not installed, so nothing was tested of it. Install it (Debian: postgresql), or name the \
+                 folder of its programs in PG_BIN"
+            )
+        };
+        let mut command = unprivileged("sh");
+        let mut script = command
+            .args(["-c", SCRIPT, "sh"])
+            .arg(&programs)
+            .current_dir("/")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let alive = script.stdin.take().unwrap();
+        let mut folder = String::new();
+        BufReader::new(script.stdout.take().unwrap())
+            .read_line(&mut folder)
+            .unwrap();
+        assert!(!folder.is_empty(), "PostgreSQL did not start");
+        Self {
+            folder: folder.trim().into(),
+            programs,
+            databases: AtomicU32::new(0),
+            _script: script,
+            _alive: alive,
+        }
+    }
+
+    /// The address of a new, empty database.
+    pub(super) async fn database(&self) -> String {
+        let name = format!("test{}", self.databases.fetch_add(1, Ordering::Relaxed));
+        self.ask(&self.url("postgres"), &format!("CREATE DATABASE {name}"))
+            .await;
+        self.url(&name)
+    }
+
+    /// Ends every process of the server at once, as a crash would, and starts it again.
+    pub(super) fn crash(&self) {
+        let mut command = unprivileged(self.programs.join("pg_ctl").to_str().unwrap());
+        let data = self.folder.join("data");
+        command
+            .args(["restart", "--silent", "--wait", "--mode=immediate", "--pgdata"])
+            .arg(data)
+            .arg("--log")
+            .arg(self.folder.join("log"))
+            .current_dir("/");
+        assert!(
+            command.status().unwrap().success(),
+            "PostgreSQL did not come back"
+        );
+    }
+
+    /// Runs a statement in the database at `url`.
+    pub(super) async fn ask(&self, url: &str, statement: &str) {
+        let (client, connection) = tokio_postgres::connect(url, tokio_postgres::NoTls).await.unwrap();
+        let task = tokio::spawn(connection);
+        client.batch_execute(statement).await.unwrap();
+        drop(client);
+        task.await.unwrap().unwrap();
+    }
+
+    fn url(&self, database: &str) -> String {
+        format!("host={} user=postgres dbname={database}", self.folder.display())
+    }
+}
+
+/// A program as another user than root, by whom the server refuses to be run.
+fn unprivileged(program: &str) -> Command {
+    use std::os::unix::fs::MetadataExt as _;
+    if fs::metadata("/proc/self").unwrap().uid() != 0 {
+        return Command::new(program);
+    }
+    let mut command = Command::new("runuser");
+    command.args(["-u", "postgres", "--", program]);
+    command
+}
+
+/// Where the server's programs are.
+fn programs() -> Option<PathBuf> {
+    let here = |folder: &Path| folder.join("initdb").is_file() && folder.join("postgres").is_file();
+    if let Some(named) = env::var_os("PG_BIN") {
+        return Some(named.into());
+    }
+    let debian = fs::read_dir("/usr/lib/postgresql").ok()?;
+    let mut versions: Vec<_> = debian.map(|entry| entry.unwrap().path().join("bin")).collect();
+    versions.sort();
+    versions.into_iter().rev().find(|folder| here(folder))
+}
+
+pub(super) async fn connect(url: &str) -> PostgresJobStore {
+    PostgresJobStore::connect(url, PostgresOptions::default())
+        .await
+        .unwrap()
+}
