@@ -3,14 +3,17 @@
 use std::{fs, path::Path};
 
 /// Where the tests of a module may be.
-const PLACES: [&str; 7] = [
+const PLACES: [&str; 10] = [
     "midjourney-core/tests/it/{}.rs",
     "midjourney-server/tests/it/{}.rs",
     "midjourney-storage/tests/it/{}.rs",
     "midjourney-core/src/testing/{}.rs",
     "midjourney-core/src/{}/tests.rs",
+    "midjourney-core/src/net/{}.rs",
     "midjourney-core/src/webhook/{}.rs",
     "midjourney-server/src/http/{}.rs",
+    "midjourney-storage/src/{}.rs",
+    "midjourney-storage/src/{}/tests.rs",
 ];
 
 #[test]

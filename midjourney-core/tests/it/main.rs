@@ -15,6 +15,7 @@ mod apiframe;
 mod broken_answers;
 mod budgets;
 mod callbacks;
+mod clock_jumps;
 mod crash;
 mod engine;
 #[cfg(all(feature = "upstream-midjourney-web", feature = "upstreams"))]
@@ -36,7 +37,10 @@ mod memory;
 mod midjourney_proxy;
 #[cfg(feature = "upstream-midjourney-web")]
 mod midjourney_web;
+mod one_way_out;
 mod outages;
+#[cfg(all(feature = "upstream-midjourney-web", feature = "upstreams"))]
+mod outgoing;
 #[cfg(any(
     feature = "upstream-evolink",
     feature = "upstream-legnext",
@@ -46,6 +50,9 @@ mod partner;
 mod pool;
 mod pools;
 mod races;
+#[cfg(all(feature = "http", target_os = "linux"))]
+mod rebinding;
+mod retention;
 #[cfg(all(feature = "upstream-midjourney-web", feature = "upstreams"))]
 mod scripted;
 #[cfg(feature = "simulator")]

@@ -1,13 +1,16 @@
 //! Real processes of ours on a data directory of their own.
 
 use std::{
+    fs,
     io::{BufRead as _, BufReader},
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
+    process::{Child, Command, ExitStatus, Stdio},
+    sync::{Arc, Mutex},
     time::Duration,
 };
 
-use serde_json::Value;
+use reqwest::StatusCode;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
 /// A data directory with its configuration.
@@ -29,10 +32,11 @@ impl Home {
         Self::with("")
     }
 
-    fn with(config: &str) -> Self {
+    /// One of this configuration.
+    pub(crate) fn with(config: &str) -> Self {
         let folder = TempDir::new().unwrap();
         let home = Self { folder };
-        std::fs::write(home.config(), config).unwrap();
+        fs::write(home.config(), config).unwrap();
         home
     }
 
@@ -87,9 +91,31 @@ impl Home {
         self.folder.path()
     }
 
+    /// The `midjourney` command on this home, under another program with these arguments.
+    pub(crate) fn command_under(&self, program: &str, arguments: &[&str]) -> Command {
+        let mut command = Command::new(program);
+        command.args(arguments).arg(env!("CARGO_BIN_EXE_midjourney"));
+        self.prepare(&mut command);
+        command
+    }
+
     /// Starts `midjourney serve` on a free port and waits until it says where it listens.
     pub(crate) fn serve(&self) -> Server {
-        let mut command = self.command();
+        Server::start(self.command())
+            .unwrap_or_else(|(_, said)| panic!("serve ended before it listened:\n{said}"))
+    }
+}
+
+/// A running `midjourney serve`; killed when dropped.
+pub(crate) struct Server {
+    child: Child,
+    pub(crate) url: String,
+    said: Arc<Mutex<String>>,
+}
+
+impl Server {
+    /// Has `command` serve on a free port; how it ended and what it said where it did so before it listened.
+    pub(crate) fn start(mut command: Command) -> Result<Self, (ExitStatus, String)> {
         command
             .args(["serve", "--port", "0"])
             .stdout(Stdio::null())
@@ -99,8 +125,10 @@ impl Home {
         let mut seen = String::new();
         let url = loop {
             let Some(Ok(line)) = lines.next() else {
-                panic!("serve ended before it listened:\n{seen}")
+                return Err((child.wait().unwrap(), seen));
             };
+            seen.push_str(&line);
+            seen.push('\n');
             if let Some(at) = line.find("http://127.0.0.1:") {
                 break line[at..]
                     .split_whitespace()
@@ -109,26 +137,64 @@ impl Home {
                     .trim_end_matches('/')
                     .to_owned();
             }
-            seen.push_str(&line);
-            seen.push('\n');
         };
+        let said = Arc::new(Mutex::new(seen));
         // Somebody must go on reading, or the server would block on a full pipe.
-        std::thread::spawn(move || lines.for_each(drop));
-        Server { child, url }
+        std::thread::spawn({
+            let said = Arc::clone(&said);
+            move || {
+                for line in lines.map_while(Result::ok) {
+                    let mut said = said.lock().unwrap();
+                    said.push_str(&line);
+                    said.push('\n');
+                }
+            }
+        });
+        Ok(Self { child, url, said })
     }
-}
 
-/// A running `midjourney serve`; killed when dropped.
-pub(crate) struct Server {
-    child: Child,
-    pub(crate) url: String,
-}
+    /// What it has written to standard error so far.
+    pub(crate) fn said(&self) -> String {
+        self.said.lock().unwrap().clone()
+    }
 
-impl Server {
     /// SIGKILL: no warning, no clean-up.
     pub(crate) fn kill(mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
+    }
+
+    /// Sends it `signal`, such as `TERM`; where it runs under another program, to it alone.
+    pub(crate) fn signal(&self, signal: &str) {
+        let outer = self.child.id();
+        let inner = fs::read_to_string(format!("/proc/{outer}/task/{outer}/children"));
+        let inner = inner
+            .ok()
+            .and_then(|it| it.split_whitespace().next().map(str::to_owned));
+        let target = inner.unwrap_or_else(|| outer.to_string());
+        let sent = Command::new("kill").args(["-s", signal, &target]).status();
+        assert!(sent.unwrap().success(), "no {signal} was sent to {target}");
+    }
+
+    pub(crate) fn is_running(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_none()
+    }
+
+    /// The address of a route.
+    pub(crate) fn at(&self, path: &str) -> String {
+        format!("{}{path}", self.url)
+    }
+
+    /// How it ended, of itself or as it was told to, which must be within `limit`.
+    pub(crate) fn ended(&mut self, limit: Duration) -> ExitStatus {
+        const TICK: Duration = Duration::from_millis(5);
+        for _ in 0..limit.as_millis() / TICK.as_millis() {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return status;
+            }
+            std::thread::sleep(TICK);
+        }
+        panic!("it did not end within {limit:?}; it said:\n{}", self.said())
     }
 }
 
@@ -137,6 +203,14 @@ impl Drop for Server {
         drop(self.child.kill());
         drop(self.child.wait());
     }
+}
+
+/// Xorshift: what is random is so in every run alike.
+pub(crate) fn random(seed: &mut u64) -> u64 {
+    *seed ^= *seed << 13;
+    *seed ^= *seed >> 7;
+    *seed ^= *seed << 17;
+    *seed
 }
 
 #[expect(clippy::disallowed_methods, reason = "a test plays the outside world")]
@@ -150,9 +224,62 @@ pub(crate) fn http() -> reqwest::Client {
         .unwrap()
 }
 
+/// What came of an order.
+#[derive(Debug)]
+pub(crate) enum Answer {
+    /// Acknowledged, with the job's id.
+    Taken(String),
+    /// Answered otherwise.
+    Refused(StatusCode, Value),
+    /// There was no whole answer.
+    Lost,
+}
+
+impl Answer {
+    pub(crate) fn taken(self) -> String {
+        match self {
+            Self::Taken(id) => id,
+            other => panic!("the order was not taken: {other:?}"),
+        }
+    }
+}
+
+/// Orders a picture of the server at `url`.
+pub(crate) async fn order(client: &reqwest::Client, url: &str, prompt: &str) -> Answer {
+    let request = client
+        .post(format!("{url}/imagine"))
+        .json(&json!({ "prompt": prompt }));
+    let Ok(answer) = request.send().await else {
+        return Answer::Lost;
+    };
+    let status = answer.status();
+    match answer.json::<Value>().await {
+        Ok(body) if status == StatusCode::ACCEPTED => {
+            Answer::Taken(body["jobs"][0]["id"].as_str().unwrap().to_owned())
+        }
+        Ok(body) => Answer::Refused(status, body),
+        Err(_) => Answer::Lost,
+    }
+}
+
+/// The status of the answer to a question, if there is any.
+pub(crate) async fn status(client: &reqwest::Client, url: &str) -> Option<StatusCode> {
+    client.get(url).send().await.ok().map(|answer| answer.status())
+}
+
 /// Reads `url` until `enough` says so; the last answer is told when that does not happen in time.
 pub(crate) async fn until(what: &str, url: &str, seconds: u64, enough: impl Fn(&Value) -> bool) -> Value {
-    let client = http();
+    until_by(&http(), what, url, seconds, enough).await
+}
+
+/// The same by a client that is there already: making one takes longer than many a question.
+pub(crate) async fn until_by(
+    client: &reqwest::Client,
+    what: &str,
+    url: &str,
+    seconds: u64,
+    enough: impl Fn(&Value) -> bool,
+) -> Value {
     let mut last = Value::Null;
     let patient = async {
         loop {
