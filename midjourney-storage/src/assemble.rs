@@ -1,8 +1,10 @@
 //! Turns a configuration into a gateway. The only place that knows every backend and every upstream.
 
+mod database;
 mod secret;
 mod upstream;
 
+pub use self::database::JobDatabase;
 use self::secret::Own;
 pub use self::upstream::base_url;
 
@@ -33,10 +35,7 @@ use midjourney_core::{
 };
 use secrecy::ExposeSecret as _;
 
-use crate::{
-    fs::{LocalImageStore, create_all},
-    sqlite::{SqliteJobStore, SqliteOptions},
-};
+use crate::fs::{LocalImageStore, create_all};
 
 /// For the commit after the last call.
 const COMMIT: Duration = Duration::from_secs(10);
@@ -52,10 +51,8 @@ pub struct Assembled {
     /// How long its workers may take to come to rest: the longest call to the upstream, and the commit after it. A
     /// process that ends earlier may cut off a submit, perhaps somebody else's, and leave it unknown.
     pub rest: Duration,
-    /// The job database, for checks that only this backend has.
-    pub jobs: Arc<SqliteJobStore>,
-    /// Where the database is.
-    pub database: PathBuf,
+    /// The job database, for checks that only some kinds of it have.
+    pub database: JobDatabase,
     /// Where the pictures are.
     pub images: PathBuf,
 }
@@ -77,6 +74,12 @@ pub enum AssembleError {
         /// The feature that has it.
         feature: &'static str,
     },
+    /// This build lacks PostgreSQL.
+    #[error(
+        "storage.database_url: PostgreSQL is not in this build; build it with the feature `postgres`, or remove the \
+         key to keep jobs in a file"
+    )]
+    NoPostgres,
     /// The data directory cannot be made.
     #[error(
         "the data directory {path} cannot be made: set MIDJOURNEY_DATA_DIR to a folder that can be written to"
@@ -89,13 +92,13 @@ pub enum AssembleError {
         source: std::io::Error,
     },
     /// A secret of our own cannot be read or made.
-    #[error("the secret of this gateway's own cannot be had from {folder}")]
+    #[error("the secret of this gateway's own cannot be had from {place}")]
     OwnSecret {
         /// Where it is kept.
-        folder: PathBuf,
+        place: String,
         /// The cause.
         #[source]
-        source: std::io::Error,
+        source: BoxError,
     },
     /// The job database cannot be opened.
     #[error("the job database cannot be opened")]
@@ -152,22 +155,20 @@ pub async fn assemble(config: &Config, data_dir: &Path) -> Result<Assembled, Ass
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let accounts = accounts(config, &clock)?;
     make_private(data_dir).await?;
-    let database = config.database_path(data_dir);
     let images = config.images_dir(data_dir);
-    let jobs = Arc::new(SqliteJobStore::open(&database, SqliteOptions::default()).await?);
+    let database = JobDatabase::open(config, data_dir).await?;
     let store = LocalImageStore::open(&images).await?;
-    let shared: Arc<SqliteJobStore> = Arc::clone(&jobs);
     let parts = Parts {
-        jobs: shared,
+        jobs: database.jobs(),
         images: Arc::new(store),
         accounts,
         clock,
         entropy: Arc::new(OsEntropy),
         policy: policy(config),
         callback: callback(config),
-        links: links(config, data_dir).await?,
+        links: links(config, data_dir, &database).await?,
         #[cfg(feature = "http")]
-        webhooks: webhooks(config, data_dir, &jobs).await?,
+        webhooks: webhooks(config, data_dir, &database).await?,
         #[cfg(not(feature = "http"))]
         webhooks: None,
     };
@@ -175,7 +176,6 @@ pub async fn assemble(config: &Config, data_dir: &Path) -> Result<Assembled, Ass
         gateway: Gateway::new(parts, prompts),
         engine: EngineConfig::new(config.engine.concurrency, config.engine.lease),
         rest: longest_call(config) + COMMIT,
-        jobs,
         database,
         images,
     })
@@ -195,36 +195,28 @@ async fn make_private(folder: &Path) -> Result<(), AssembleError> {
 }
 
 /// Links need an address that others can reach.
-async fn links(config: &Config, data_dir: &Path) -> Result<Option<PublicLinks>, AssembleError> {
+async fn links(
+    config: &Config,
+    data_dir: &Path,
+    database: &JobDatabase,
+) -> Result<Option<PublicLinks>, AssembleError> {
     let Some(url) = &config.server.public_url else {
         return Ok(None);
     };
-    let secret = own_secret(data_dir, Own::Links).await?;
+    let secret = secret::own(data_dir, database, Own::Links).await?;
     Ok(Some(PublicLinks::new(url.as_str(), secret)))
 }
 
-async fn own_secret(data_dir: &Path, which: Own) -> Result<Secret, AssembleError> {
-    let folder = data_dir.to_owned();
-    let failed = |source| AssembleError::OwnSecret {
-        folder: data_dir.to_owned(),
-        source,
-    };
-    tokio::task::spawn_blocking(move || secret::own(&folder, which))
-        .await
-        .map_err(|error| failed(std::io::Error::other(error)))?
-        .map_err(failed)
-}
-
-/// Webhooks are signed with what `webhook.secret` gives, or with what this data directory has for it.
+/// Webhooks are signed with what `webhook.secret` gives, or with what this gateway has for it.
 #[cfg(feature = "http")]
 async fn webhooks(
     config: &Config,
     data_dir: &Path,
-    store: &Arc<SqliteJobStore>,
+    database: &JobDatabase,
 ) -> Result<Option<Webhooks>, AssembleError> {
     let root = match &config.webhook.secret {
         Some(secret) => Secret::new(secret.expose_secret()),
-        None => own_secret(data_dir, Own::Webhooks).await?,
+        None => secret::own(data_dir, database, Own::Webhooks).await?,
     };
     let options = OutboundOptions::default()
         .with_allow_private(config.outbound.allow_private)
@@ -236,9 +228,8 @@ async fn webhooks(
                 .map(|proxy| Secret::new(proxy.expose().as_str())),
         );
     let outbound = Outbound::new(options).map_err(|error| AssembleError::Outbound(error.into()))?;
-    let store: Arc<SqliteJobStore> = Arc::clone(store);
     Ok(Some(Webhooks {
-        store,
+        store: database.deliveries(),
         transport: Arc::new(outbound),
         key: SigningKey::new(root),
     }))

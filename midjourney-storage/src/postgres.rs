@@ -17,12 +17,17 @@ mod migrate;
 mod purses;
 mod queries;
 mod removal;
+#[cfg(feature = "assemble")]
+mod secrets;
 mod tallies;
+mod tls;
 mod writer;
 
-use std::{collections::BTreeMap, fmt, time::Duration};
+use std::{collections::BTreeMap, fmt, path::PathBuf, time::Duration};
 
 use async_trait::async_trait;
+#[cfg(feature = "assemble")]
+use midjourney_core::key::Secret;
 use midjourney_core::{
     budget::Spending,
     clock::Timestamp,
@@ -82,6 +87,9 @@ pub struct PostgresOptions {
     pub connect_limit: Duration,
     /// How long a write is tried while the database cannot be reached.
     pub retry_limit: Duration,
+    /// A file of certificates (PEM) that the database's own must be signed by, instead of those that the system trusts.
+    /// Where it is set, no connection is made in the clear.
+    pub ca: Option<PathBuf>,
 }
 
 impl Default for PostgresOptions {
@@ -90,6 +98,7 @@ impl Default for PostgresOptions {
             connections: 8,
             connect_limit: Duration::from_secs(5),
             retry_limit: Duration::from_secs(20),
+            ca: None,
         }
     }
 }
@@ -113,6 +122,9 @@ impl PostgresJobStore {
     /// Connects to the database at `url` (`postgres://user:password@host/database`) and brings its schema up to date;
     /// nodes that start at once do that one after another.
     ///
+    /// With `?sslmode=require` in it, or with [`PostgresOptions::ca`], connections are encrypted and the database's
+    /// certificate must be good for its host; without either they are made in the clear.
+    ///
     /// **Errors:** [`StoreError::Backend`] where `url` is none or the database cannot be reached;
     /// [`StoreError::NewerSchema`]; [`StoreError::Damaged`] for a schema of somebody else. No error shows the password.
     pub async fn connect(url: &str, options: PostgresOptions) -> Result<Self, StoreError> {
@@ -126,7 +138,7 @@ impl PostgresJobStore {
             )
         })?;
         let place = format!("database {}", config.get_dbname().unwrap_or("postgres"));
-        let link = Link::new(config, &options)?;
+        let link = Link::new(config, &options).await?;
         let mut connection = link.get("opening the database").await?;
         migrate::apply(&mut connection, &place).await?;
         drop(connection);
@@ -138,6 +150,27 @@ impl PostgresJobStore {
             changes,
             place,
         })
+    }
+
+    /// The secret that all nodes share under `name`: `fresh`, unless there is one already.
+    ///
+    /// **Errors:** [`StoreError::Backend`], which may be tried again. **Cancel safety:** `fresh` may have been kept.
+    #[cfg(feature = "assemble")]
+    pub(crate) async fn shared_secret(&self, name: &str, fresh: &Secret) -> Result<Secret, StoreError> {
+        let kept = read!(self.link, "reading a secret of the gateway's own", |db| {
+            secrets::shared(db, name, fresh)
+        })?;
+        kept.ok_or(StoreError::Corrupt {
+            table: "own_secrets",
+            row: name.to_owned(),
+            column: "value",
+            source: "it is gone".into(),
+        })
+    }
+
+    /// Where this is, in words: the database's name without the rest of its address.
+    pub fn place(&self) -> &str {
+        &self.place
     }
 
     /// Waits until everything is written and the connections are closed. Not needed for safety.

@@ -2,6 +2,8 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
+use url::Url;
+
 use super::issue::Refusal;
 
 /// An IP address or a host name, without scheme or port.
@@ -86,6 +88,31 @@ pub(super) fn secret(text: &str) -> Result<(), Refusal> {
     }
     if text.trim() != text {
         return Err(Refusal::invalid("the value begins or ends with a space").mend("remove the space"));
+    }
+    Ok(())
+}
+
+/// The address of a PostgreSQL database, with its password.
+pub(super) fn database_address(text: &str) -> Result<(), Refusal> {
+    secret(text)?;
+    let wrong = |message: &str, mend: &str| Err(Refusal::invalid(message).mend(mend));
+    let Some((scheme, _)) = text.split_once("://") else {
+        return wrong("this is no URL", "write postgres:// in front");
+    };
+    if !matches!(scheme, "postgres" | "postgresql") {
+        return wrong(
+            "only PostgreSQL can be reached by an address",
+            "for SQLite, write the path of its file into storage.database",
+        );
+    }
+    let Ok(url) = Url::parse(text) else {
+        return wrong(
+            "this is no URL",
+            "write `@`, `:`, `/`, `#`, `?` and `%` in the password as %40, %3A, %2F, %23, %3F and %25",
+        );
+    };
+    if url.path().len() < 2 {
+        return wrong("the database is not named", "write its name after the host");
     }
     Ok(())
 }

@@ -9,7 +9,7 @@ use super::kind::{
     Amount, FilePath, Kind, Moment, Networks, OneOf, Optional, ProxyAddress, Seconds, Secret, Speeds, Switch,
     Text, WebAddress, Whole,
 };
-use super::sections::{Account, Server, Upstream, Webhook};
+use super::sections::{Account, Server, Storage, Upstream, Webhook};
 use crate::budget::Budget;
 
 /// Is shown every key in turn.
@@ -48,6 +48,10 @@ const KEY: Secret = Secret {
     expected: "the upstream's key",
     check: check::header_secret,
 };
+const DATABASE: Secret = Secret {
+    expected: "postgres://user:password@host/database",
+    check: check::database_address,
+};
 const PHRASE: Secret = Secret {
     expected: "a text of one line",
     check: check::secret,
@@ -81,14 +85,7 @@ pub(super) fn visit(config: &mut Config, v: &mut impl Visitor) {
 
     visit_server(server, v);
 
-    v.key("storage.type", &mut storage.kind, OneOf::new());
-    v.key("storage.path", &mut storage.path, Optional(FilePath));
-    v.key("storage.database", &mut storage.database, Optional(FilePath));
-    v.key(
-        "storage.retention_days",
-        &mut storage.retention_days,
-        whole(0, 36_500),
-    );
+    visit_storage(storage, v);
 
     for (name, days) in [
         ("retention.completed_days", &mut retention.completed_days),
@@ -157,6 +154,32 @@ pub(super) fn visit(config: &mut Config, v: &mut impl Visitor) {
 
     v.key("log.level", &mut log.level, LEVEL);
     v.key("log.format", &mut log.format, OneOf::new());
+}
+
+fn visit_storage(storage: &mut Storage, v: &mut impl Visitor) {
+    v.key("storage.type", &mut storage.kind, OneOf::new());
+    v.key("storage.path", &mut storage.path, Optional(FilePath));
+    v.key("storage.database", &mut storage.database, Optional(FilePath));
+    v.key(
+        "storage.database_url",
+        &mut storage.database_url,
+        Optional(DATABASE),
+    );
+    v.key(
+        "storage.database_ca",
+        &mut storage.database_ca,
+        Optional(FilePath),
+    );
+    v.key(
+        "storage.database_connections",
+        &mut storage.database_connections,
+        whole(2, 1_000),
+    );
+    v.key(
+        "storage.retention_days",
+        &mut storage.retention_days,
+        whole(0, 36_500),
+    );
 }
 
 fn visit_server(server: &mut Server, v: &mut impl Visitor) {

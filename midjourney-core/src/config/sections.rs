@@ -229,6 +229,13 @@ pub struct Storage {
     pub path: Option<PathBuf>,
     /// `storage.database`: the job database; absent means `midjourney.db` in the data directory.
     pub database: Option<PathBuf>,
+    /// `storage.database_url`: a PostgreSQL database for the jobs instead of a file. Secret, for it holds the password.
+    pub database_url: Option<SecretString>,
+    /// `storage.database_ca`: a file of certificates (PEM) that the database's own must be signed by; absent means those
+    /// that the system trusts.
+    pub database_ca: Option<PathBuf>,
+    /// `storage.database_connections`: how many connections this process makes to it at most.
+    pub database_connections: u32,
     /// `storage.retention_days`: images older than this are removed; 0 keeps them for ever.
     pub retention_days: u32,
 }
@@ -239,6 +246,9 @@ impl Default for Storage {
             kind: StorageKind::Local,
             path: None,
             database: None,
+            database_url: None,
+            database_ca: None,
+            database_connections: 8,
             retention_days: 0,
         }
     }

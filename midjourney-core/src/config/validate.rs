@@ -1,5 +1,6 @@
 //! What single values cannot tell: keys that depend on each other, placeholders, and doubtful choices.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use secrecy::{ExposeSecret, SecretString};
@@ -20,6 +21,7 @@ pub(super) fn settle(config: &mut Config, report: &mut Report) {
     placeholders(config, report);
     api(config, report);
     server(config, report);
+    storage(config, report);
     webhook(config, report);
     discord(config, report);
     accounts(config, report);
@@ -139,6 +141,52 @@ fn server(config: &Config, report: &mut Report) {
             "listen on 127.0.0.1, or keep strangers out otherwise",
         );
     }
+}
+
+/// Jobs lie in one database.
+fn storage(config: &Config, report: &mut Report) {
+    let (file, address) = ("storage.database", "storage.database_url");
+    if config.storage.database_url.is_some() {
+        if config.storage.database.is_some() {
+            let refusal = Refusal {
+                kind: IssueKind::Conflict,
+                message: format!("there is also {address}, and jobs lie in one database"),
+                mend: Some("remove one of the two".to_owned()),
+            };
+            report.issue(file, origin(config, file), refusal, None);
+        }
+        if is_read_on_the_way(config) {
+            let message = "the way to the database is not encrypted: others may read what goes over it";
+            report.warning(
+                address,
+                origin(config, address),
+                message,
+                "add ?sslmode=require, or name the certificate's authority as storage.database_ca",
+            );
+        }
+        return;
+    }
+    let authority = "storage.database_ca";
+    if config.storage.database_ca.is_some() && !report.blames(address) {
+        let message = format!("is not used because {address} is not set");
+        report.warning(authority, origin(config, authority), message, "");
+    }
+}
+
+fn is_read_on_the_way(config: &Config) -> bool {
+    let address = config.storage.database_url.as_ref();
+    let url = address.and_then(|address| Url::parse(address.expose_secret()).ok());
+    url.is_some_and(|url| {
+        let required = url
+            .query_pairs()
+            .any(|(key, value)| key == "sslmode" && value == "require");
+        // `Url` does not look into the host of such an address: numbers come as names, and so does the folder of a socket.
+        let local = url.host_str().is_none_or(|host| {
+            let number = host.trim_matches(['[', ']']).parse::<IpAddr>();
+            is_localhost(host) || host.starts_with('%') || number.is_ok_and(|number| number.is_loopback())
+        });
+        !local && !required && config.storage.database_ca.is_none()
+    })
 }
 
 fn webhook(config: &Config, report: &mut Report) {

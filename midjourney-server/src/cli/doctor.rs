@@ -212,8 +212,8 @@ async fn stores(context: &Context) -> Vec<Finding> {
             )];
         }
     };
-    let database = assembled.database.display();
-    let mut findings = vec![match assembled.jobs.integrity_check().await {
+    let database = &assembled.database;
+    let mut findings = vec![match database.integrity_check().await {
         Ok(faults) if faults.is_empty() => Finding::ok("database", database.to_string()),
         Ok(faults) => Finding::fail("database", format!("{database}: {}", faults.join("; ")), RESTORE),
         Err(error) => Finding::fail("database", format!("{database}: {}", Chain(&error)), RESTORE),

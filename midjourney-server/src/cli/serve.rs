@@ -1,11 +1,9 @@
 //! `serve`: the HTTP API with the engine behind it.
 
-use std::{
-    convert::Infallible, net::SocketAddr, num::NonZeroU32, process::ExitCode, sync::Arc, time::Duration,
-};
+use std::{convert::Infallible, net::SocketAddr, num::NonZeroU32, process::ExitCode, time::Duration};
 
 use midjourney_core::{config::Config, gateway::Gateway, net::Outbound};
-use midjourney_storage::sqlite::SqliteJobStore;
+use midjourney_storage::assemble::JobDatabase;
 #[cfg(unix)]
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::info;
@@ -62,7 +60,7 @@ pub(super) async fn run(context: &Context, args: ServeArgs) -> Result<ExitCode, 
 
     tokio::spawn(stop_on_signal(requests, stopping.clone()));
     tokio::spawn(stop_on_a_failed_disk(
-        Arc::clone(&assembled.jobs),
+        assembled.database.clone(),
         stopping.clone(),
     ));
     let limits = ServeOptions::default()
@@ -73,7 +71,7 @@ pub(super) async fn run(context: &Context, args: ServeArgs) -> Result<ExitCode, 
         never = watch(&assembled.gateway, &outbound) => match never {},
     };
     // Where nothing can be written any more, no work comes to rest.
-    let limit = if assembled.jobs.has_stopped() {
+    let limit = if assembled.database.has_stopped() {
         Duration::ZERO
     } else {
         SHUTDOWN
@@ -81,7 +79,7 @@ pub(super) async fn run(context: &Context, args: ServeArgs) -> Result<ExitCode, 
     let rested = engine.shutdown(limit).await;
     info!(rested, "stopped");
     served.map_err(|error| Failure::failed("serving failed", error))?;
-    if assembled.jobs.has_stopped() {
+    if assembled.database.has_stopped() {
         // Not a success: whoever looks after this process is to start it anew.
         return Ok(ExitCode::FAILURE);
     }
@@ -137,8 +135,8 @@ async fn address(config: &Config) -> Result<SocketAddr, Failure> {
 
 /// Begins the end once nothing can be written any more: only a process that opens the database anew learns what is on
 /// disk.
-async fn stop_on_a_failed_disk(jobs: Arc<SqliteJobStore>, stopping: Stopping) {
-    jobs.stopped().await;
+async fn stop_on_a_failed_disk(database: JobDatabase, stopping: Stopping) {
+    database.stopped().await;
     note("the disk failed to keep what was written; ending, to be started anew");
     tokio::time::sleep(LAST_WORDS).await;
     stopping.begin();

@@ -22,6 +22,11 @@ impl Imitation {
         self.0.url()
     }
 
+    /// How many tasks were paid for `prompt`.
+    pub(crate) fn paid_for(&self, prompt: &str) -> usize {
+        self.paid().get(prompt).copied().unwrap_or(0)
+    }
+
     /// How many tasks were paid for each prompt.
     pub(crate) fn paid(&self) -> HashMap<String, usize> {
         let mut paid = HashMap::new();

@@ -19,6 +19,9 @@
 mod accounting;
 mod cli;
 mod clients;
+#[cfg(feature = "postgres")]
+#[path = "../../../midjourney-storage/tests/it/postgres/cluster.rs"]
+mod cluster;
 mod disk_full;
 mod every_action;
 mod faults;
@@ -40,6 +43,8 @@ mod machine;
 mod midjourney_web;
 mod mj;
 mod mj_client;
+#[cfg(feature = "postgres")]
+mod nodes;
 mod process;
 mod proxies;
 mod shared_directory;

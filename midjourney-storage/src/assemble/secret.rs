@@ -1,4 +1,4 @@
-//! Secrets of our own: each made once, shared by all processes on a data directory.
+//! Secrets of our own: each made once, shared by all processes on a data directory, or by all nodes on a database.
 
 use std::{
     fs,
@@ -7,10 +7,12 @@ use std::{
 };
 
 use midjourney_core::{
-    clock::{Entropy, OsEntropy},
+    clock::{Entropy as _, OsEntropy},
+    error::BoxError,
     key::Secret,
 };
 
+use super::{AssembleError, JobDatabase};
 use crate::fs::sync;
 
 /// A secret by the file that it is kept in.
@@ -36,8 +38,43 @@ impl Own {
 /// As long as the digest that it goes into.
 const BYTES: usize = 32;
 
-/// The secret in `folder`, made where there is none yet. Blocks.
-pub(super) fn own(folder: &Path, which: Own) -> io::Result<Secret> {
+/// The secret `which`, made where there is none yet: what one node signs, the others must accept.
+pub(super) async fn own(
+    data_dir: &Path,
+    database: &JobDatabase,
+    which: Own,
+) -> Result<Secret, AssembleError> {
+    let failed = |place: String, source: BoxError| AssembleError::OwnSecret { place, source };
+    match database {
+        JobDatabase::Sqlite(_) => {
+            let folder = data_dir.to_owned();
+            tokio::task::spawn_blocking(move || in_folder(&folder, which))
+                .await
+                .map_err(BoxError::from)
+                .and_then(|made| made.map_err(BoxError::from))
+                .map_err(|error| failed(data_dir.display().to_string(), error))
+        }
+        #[cfg(feature = "postgres")]
+        JobDatabase::Postgres(store) => store
+            .shared_secret(which.file(), &fresh())
+            .await
+            .map_err(|error| failed(database.to_string(), error.into())),
+    }
+}
+
+fn fresh() -> Secret {
+    let mut bytes = [0; BYTES];
+    OsEntropy.fill(&mut bytes);
+    let mut hex = String::with_capacity(2 * BYTES);
+    for byte in bytes {
+        let digits = [byte >> 4, byte & 0xf].map(|digit| char::from_digit(digit.into(), 16));
+        hex.extend(digits.into_iter().flatten());
+    }
+    Secret::new(hex)
+}
+
+/// The secret in `folder`. Blocks.
+fn in_folder(folder: &Path, which: Own) -> io::Result<Secret> {
     let path = folder.join(which.file());
     match fs::read_to_string(&path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => make(folder, &path, which)?,
@@ -65,11 +102,7 @@ fn make(folder: &Path, path: &Path, which: Own) -> io::Result<()> {
     let mut draft = tempfile::Builder::new()
         .prefix(which.file())
         .tempfile_in(folder)?;
-    let mut bytes = [0; BYTES];
-    OsEntropy.fill(&mut bytes);
-    for byte in bytes {
-        write!(draft, "{byte:02x}")?;
-    }
+    draft.write_all(fresh().expose().as_bytes())?;
     draft.as_file().sync_all()?;
     match draft.persist_noclobber(path) {
         Ok(_) => sync(folder),
@@ -85,8 +118,8 @@ mod tests {
     #[test]
     fn the_secret_is_made_once_and_is_the_owners_alone() {
         let folder = tempfile::tempdir().unwrap();
-        let first = own(folder.path(), Own::Links).unwrap();
-        let again = own(folder.path(), Own::Links).unwrap();
+        let first = in_folder(folder.path(), Own::Links).unwrap();
+        let again = in_folder(folder.path(), Own::Links).unwrap();
         assert_eq!(first.expose(), again.expose());
         assert_eq!(first.expose().len(), 64);
         #[cfg(unix)]
@@ -99,7 +132,7 @@ mod tests {
             assert_eq!(mode & 0o077, 0);
         }
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
-        let other = own(folder.path(), Own::Webhooks).unwrap();
+        let other = in_folder(folder.path(), Own::Webhooks).unwrap();
         assert_ne!(first.expose(), other.expose());
     }
 
@@ -108,7 +141,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let made: Vec<_> = std::thread::scope(|scope| {
             let all: Vec<_> = (0..8)
-                .map(|_| scope.spawn(|| own(folder.path(), Own::Links)))
+                .map(|_| scope.spawn(|| in_folder(folder.path(), Own::Links)))
                 .collect();
             all.into_iter().map(|one| one.join().unwrap().unwrap()).collect()
         });
@@ -119,7 +152,7 @@ mod tests {
     fn a_damaged_file_is_no_secret() {
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join(Own::Links.file()), "deadbeef").unwrap();
-        let error = own(folder.path(), Own::Links).unwrap_err();
+        let error = in_folder(folder.path(), Own::Links).unwrap_err();
         assert!(error.to_string().contains("is damaged"), "{error}");
     }
 }

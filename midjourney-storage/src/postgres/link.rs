@@ -7,9 +7,10 @@ use midjourney_core::{
     error::{Applied, BoxError, Retry},
     job::StoreError,
 };
-use tokio_postgres::{Config, NoTls};
+use tokio_postgres::{Config, NoTls, config::SslMode};
+use tokio_postgres_rustls::MakeRustlsConnect;
 
-use super::{PostgresOptions, error::failed};
+use super::{PostgresOptions, error::failed, tls};
 
 /// How long one statement may take, and a transaction that nobody goes on with: a node that stands still in the middle of
 /// one must not hold up the others for longer.
@@ -25,11 +26,26 @@ const SETTINGS: &str = "SET synchronous_commit = on; SET statement_timeout = '10
 pub(super) struct Link {
     pool: Pool,
     config: Config,
+    tls: Option<MakeRustlsConnect>,
 }
 
 impl Link {
-    pub(super) fn new(mut config: Config, options: &PostgresOptions) -> Result<Self, StoreError> {
+    pub(super) async fn new(mut config: Config, options: &PostgresOptions) -> Result<Self, StoreError> {
+        let setup = |error: BoxError| failed("connecting", Applied::No, Retry::Never, error);
+        let tls = if config.get_ssl_mode() == SslMode::Require || options.ca.is_some() {
+            let ca = options.ca.clone();
+            let made = tokio::task::spawn_blocking(move || tls::connector(ca.as_deref())).await;
+            Some(made.map_err(|error| setup(error.into()))?.map_err(setup)?)
+        } else {
+            None
+        };
         config
+            // A certificate that nobody checks is no protection, so it is all or nothing.
+            .ssl_mode(if tls.is_some() {
+                SslMode::Require
+            } else {
+                SslMode::Disable
+            })
             .application_name("midjourney")
             .connect_timeout(options.connect_limit)
             .keepalives_idle(Duration::from_secs(5))
@@ -37,7 +53,10 @@ impl Link {
         let manager = ManagerConfig {
             recycling_method: RecyclingMethod::Fast,
         };
-        let manager = Manager::from_config(config.clone(), NoTls, manager);
+        let manager = match tls.clone() {
+            Some(tls) => Manager::from_config(config.clone(), tls, manager),
+            None => Manager::from_config(config.clone(), NoTls, manager),
+        };
         let pool = Pool::builder(manager)
             .max_size(options.connections.max(2))
             .runtime(Runtime::Tokio1)
@@ -47,8 +66,8 @@ impl Link {
                 Box::pin(async move { client.batch_execute(SETTINGS).await.map_err(HookError::Backend) })
             }))
             .build()
-            .map_err(|error| failed("connecting", Applied::No, Retry::Never, error))?;
-        Ok(Self { pool, config })
+            .map_err(|error| setup(error.into()))?;
+        Ok(Self { pool, config, tls })
     }
 
     /// A connection for `operation`.
@@ -57,9 +76,9 @@ impl Link {
         got.map_err(|error| failed(operation, Applied::No, Retry::Soon, error))
     }
 
-    /// A connection of its own, for listening.
-    pub(super) const fn config(&self) -> &Config {
-        &self.config
+    /// How to make a connection of its own, for listening.
+    pub(super) const fn config(&self) -> (&Config, Option<&MakeRustlsConnect>) {
+        (&self.config, self.tls.as_ref())
     }
 
     pub(super) fn close(&self) {

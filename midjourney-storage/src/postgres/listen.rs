@@ -6,8 +6,12 @@ use midjourney_core::{
     clock::{Entropy as _, OsEntropy},
     error::BoxError,
 };
-use tokio::{sync::watch, task::JoinHandle};
-use tokio_postgres::{AsyncMessage, NoTls};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    sync::watch,
+    task::JoinHandle,
+};
+use tokio_postgres::{AsyncMessage, Client, Connection, NoTls};
 
 use super::{db::Db, link::Link, tallies};
 
@@ -54,7 +58,27 @@ async fn listen(link: &Link, changes: &watch::Sender<u64>) {
 
 /// Returns when the connection ends.
 async fn listened(link: &Link, changes: &watch::Sender<u64>) -> Result<(), BoxError> {
-    let (client, mut connection) = link.config().connect(NoTls).await?;
+    match link.config() {
+        (config, Some(tls)) => {
+            let (client, connection) = config.connect(tls.clone()).await?;
+            heard(&client, connection, changes).await
+        }
+        (config, None) => {
+            let (client, connection) = config.connect(NoTls).await?;
+            heard(&client, connection, changes).await
+        }
+    }
+}
+
+async fn heard<S, T>(
+    client: &Client,
+    mut connection: Connection<S, T>,
+    changes: &watch::Sender<u64>,
+) -> Result<(), BoxError>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+    T: AsyncRead + AsyncWrite + Unpin,
+{
     let heard = async {
         while let Some(message) = poll_fn(|context| connection.poll_message(context)).await {
             if let AsyncMessage::Notification(_) = message? {

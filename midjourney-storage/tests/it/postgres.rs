@@ -3,12 +3,21 @@
 
 mod cluster;
 mod nodes;
+mod tls;
 
 use std::sync::{Arc, OnceLock};
 
 use midjourney_core::{delivery::DeliveryStore, delivery_store_suite, job::JobStore, job_store_suite};
 
-use self::cluster::{Cluster, connect};
+use midjourney_storage::postgres::{PostgresJobStore, PostgresOptions};
+
+use self::cluster::Cluster;
+
+async fn connect(url: &str) -> PostgresJobStore {
+    PostgresJobStore::connect(url, PostgresOptions::default())
+        .await
+        .unwrap()
+}
 
 /// The one that tests share which do not harm it.
 fn shared() -> &'static Cluster {

@@ -367,6 +367,41 @@ const ROWS: &[Row] = &[
         3,
         ["line break", "one line", ""],
     ),
+    (
+        "storage:\n  database_url: db.example.org/s3cret",
+        InvalidValue,
+        "storage.database_url",
+        2,
+        ["no URL", "postgres://user:password@host/database", "postgres://"],
+    ),
+    (
+        "storage:\n  database_url: mysql://mj:s3cret@db.example.org/mj",
+        InvalidValue,
+        "storage.database_url",
+        2,
+        ["only PostgreSQL", "postgres://", "storage.database"],
+    ),
+    (
+        "storage:\n  database_url: postgres://mj:s3/cret@db.example.org/mj",
+        InvalidValue,
+        "storage.database_url",
+        2,
+        ["no URL", "postgres://", "%2F"],
+    ),
+    (
+        "storage:\n  database_url: postgres://mj:s3cret@db.example.org",
+        InvalidValue,
+        "storage.database_url",
+        2,
+        ["not named", "postgres://", "after the host"],
+    ),
+    (
+        "storage:\n  database_connections: 1",
+        InvalidValue,
+        "storage.database_connections",
+        2,
+        ["1", "from 2 to 1000", ""],
+    ),
     // Addresses.
     (
         "webhook:\n  public_url: me.org",

@@ -32,7 +32,10 @@ fn every_key_can_be_set_by_its_variable() {
         "prompt.plan" => "pro",
         "log.level" => "debug",
         "log.format" => "json",
-        "data_dir" | "storage.path" | "storage.database" | "prompt.table" => "/srv/mj",
+        "storage.database_url" => "postgres://mj:s%40cret@db.example.org/mj",
+        "data_dir" | "storage.path" | "storage.database" | "storage.database_ca" | "prompt.table" => {
+            "/srv/mj"
+        }
         "engine.lease_seconds" => "7000",
         path if path.contains("enabled") || path.contains("allow") || path.contains("stored") => "true",
         _ => "77",

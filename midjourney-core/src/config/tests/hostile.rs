@@ -121,6 +121,11 @@ fn secrets_never_get_out() {
         "outbound:\n  proxy: http://user:CANARY@proxy.org:3128/x\n",
         "outbound:\n  proxy: user:CANARY@proxy.org\n",
         "server:\n  host: http://user:CANARY@proxy.org\n",
+        "storage:\n  database_url: postgres://user:CANARY@db.org/jobs\n",
+        "storage:\n  database: x\n  database_url: postgres://user:CANARY@db.org/jobs\n",
+        "storage:\n  database_url: postgres://user:/CANARY@db.org/jobs\n",
+        "storage:\n  database_url: mysql://user:CANARY@db.org/jobs\n",
+        "storage:\n  database_url: postgres://user:CANARY@db.org\n",
         "%TAG ! CANARY\n--- !x y\n",
     ];
     for text in texts {
@@ -147,6 +152,7 @@ fn secrets_never_get_out() {
                 || name.ends_with("DIR")
                 || name.ends_with("TABLE")
                 || name.ends_with("DATABASE")
+                || name.ends_with("DATABASE_CA")
             {
                 continue;
             }

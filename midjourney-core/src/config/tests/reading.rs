@@ -370,6 +370,7 @@ fn entries_tell_value_and_origin_of_every_key() {
         secrets,
         [
             "api.midjourney_key",
+            "storage.database_url",
             "webhook.secret",
             "webhook.previous_secret",
             "webhook.verification_token",
@@ -430,4 +431,42 @@ fn files_are_found_and_read() {
         ),
         "{inside}"
     );
+}
+
+#[test]
+fn an_open_way_to_a_database_elsewhere_is_warned_of() {
+    let warned = |url: &str, more: &str| {
+        let text = format!("storage:\n  database_url: \"{url}\"\n{more}");
+        let config = Config::from_yaml(&text).unwrap();
+        let warnings = config.warnings().iter();
+        warnings.map(|warning| warning.path.clone()).collect::<Vec<_>>()
+    };
+    for url in [
+        "postgres://mj@db.example.org/mj",
+        "postgres://mj:pw@192.0.2.7:5433/mj",
+        "postgresql://mj@[2001:db8::7]/mj?sslmode=prefer",
+    ] {
+        assert_eq!(warned(url, ""), ["storage.database_url"], "{url}");
+    }
+    assert_eq!(
+        warned("postgres://mj@db.example.org/mj", "  database_ca: /etc/ca.pem\n"),
+        Vec::<String>::new()
+    );
+    for url in [
+        "postgres://mj@db.example.org/mj?sslmode=require",
+        "postgres://mj@localhost/mj",
+        "postgres://mj@127.0.0.1/mj",
+        "postgres://mj@[::1]/mj",
+        "postgres://mj@%2Frun%2Fpostgresql/mj",
+        "postgres:///mj?host=/run/postgresql",
+    ] {
+        assert_eq!(warned(url, ""), Vec::<String>::new(), "{url}");
+    }
+}
+
+#[test]
+fn jobs_lie_in_one_database() {
+    let text = "storage:\n  database: jobs.db\n  database_url: postgres://mj@localhost/mj\n";
+    let error = Config::from_yaml(text).unwrap_err();
+    assert!(error.to_string().contains("storage.database_url"), "{error}");
 }

@@ -54,6 +54,12 @@ CREATE TABLE tallies (
 ) WITH (fillfactor = 50);
 INSERT INTO tallies (what, name, number) VALUES ('position', '', 0), ('relayed', '', 0);
 
+-- What is signed with and must be alike on every node.
+CREATE TABLE own_secrets (
+    name  TEXT COLLATE "C" PRIMARY KEY,
+    value TEXT NOT NULL
+);
+
 CREATE TABLE spending (
     purse  TEXT   COLLATE "C" NOT NULL,
     day    BIGINT NOT NULL,

@@ -1,21 +1,30 @@
 //! A PostgreSQL of the tests' own: private, without a password, and gone with the process that started it.
 
 use std::{
-    env, fs,
+    env,
+    ffi::OsStr,
+    fs,
     io::{BufRead as _, BufReader},
     path::{Path, PathBuf},
     process::{Child, ChildStdin, Command, Stdio},
     sync::atomic::{AtomicU32, Ordering},
 };
 
-use midjourney_storage::postgres::{PostgresJobStore, PostgresOptions};
-
-/// Makes a cluster, serves it, says where, and ends it when its own input ends: at the latest with the test process.
+/// Makes a cluster, serves it, says where, and ends it when its own input ends: at the latest with the test process. With
+/// a folder of certificates and a port, it is served there as well.
 const SCRIPT: &str = r#"
 set -e
 folder=$(mktemp -d)
 "$1/initdb" --pgdata="$folder/data" --username=postgres --auth=trust --encoding=UTF8 --no-locale >/dev/null
-"$1/postgres" -D "$folder/data" -k "$folder" -c listen_addresses= -c max_connections=400 >"$folder/log" 2>&1 &
+addresses=
+if [ -n "$2" ]; then
+  cp "$2/server.crt" "$2/server.key" "$folder/data"
+  chmod 600 "$folder/data/server.key"
+  printf 'ssl = on\nport = %s\n' "$3" >>"$folder/data/postgresql.conf"
+  export PGPORT="$3"
+  addresses=127.0.0.1
+fi
+"$1/postgres" -D "$folder/data" -k "$folder" -c listen_addresses="$addresses" -c max_connections=400 >"$folder/log" 2>&1 &
 server=$!
 until "$1/pg_isready" --quiet --host="$folder"; do
   kill -0 "$server" || { cat "$folder/log" >&2; exit 1; }
@@ -28,7 +37,7 @@ rm -rf "$folder"
 "#;
 
 /// A running server.
-pub(super) struct Cluster {
+pub(crate) struct Cluster {
     folder: PathBuf,
     programs: PathBuf,
     databases: AtomicU32,
@@ -38,7 +47,12 @@ pub(super) struct Cluster {
 
 impl Cluster {
     /// Starts one.
-    pub(super) fn start() -> Self {
+    pub(crate) fn start() -> Self {
+        Self::start_with(&[])
+    }
+
+    /// Starts one for which the script gets `more`.
+    pub(crate) fn start_with(more: &[&OsStr]) -> Self {
         let Some(programs) = programs() else {
             panic!(
                 "PostgreSQL is not installed, so nothing was tested of it. Install it (Debian: postgresql), or name the \
@@ -49,6 +63,7 @@ impl Cluster {
         let mut script = command
             .args(["-c", SCRIPT, "sh"])
             .arg(&programs)
+            .args(more)
             .current_dir("/")
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -70,7 +85,7 @@ impl Cluster {
     }
 
     /// The address of a new, empty database.
-    pub(super) async fn database(&self) -> String {
+    pub(crate) async fn database(&self) -> String {
         let name = format!("test{}", self.databases.fetch_add(1, Ordering::Relaxed));
         self.ask(&self.url("postgres"), &format!("CREATE DATABASE {name}"))
             .await;
@@ -78,7 +93,7 @@ impl Cluster {
     }
 
     /// Ends every process of the server at once, as a crash would, and starts it again.
-    pub(super) fn crash(&self) {
+    pub(crate) fn crash(&self) {
         let mut command = unprivileged(self.programs.join("pg_ctl").to_str().unwrap());
         let data = self.folder.join("data");
         command
@@ -94,7 +109,7 @@ impl Cluster {
     }
 
     /// Runs a statement in the database at `url`.
-    pub(super) async fn ask(&self, url: &str, statement: &str) {
+    pub(crate) async fn ask(&self, url: &str, statement: &str) {
         let (client, connection) = tokio_postgres::connect(url, tokio_postgres::NoTls).await.unwrap();
         let task = tokio::spawn(connection);
         client.batch_execute(statement).await.unwrap();
@@ -103,7 +118,8 @@ impl Cluster {
     }
 
     fn url(&self, database: &str) -> String {
-        format!("host={} user=postgres dbname={database}", self.folder.display())
+        let folder = self.folder.display().to_string().replace('/', "%2F");
+        format!("postgres://postgres@{folder}/{database}")
     }
 }
 
@@ -128,10 +144,4 @@ fn programs() -> Option<PathBuf> {
     let mut versions: Vec<_> = debian.map(|entry| entry.unwrap().path().join("bin")).collect();
     versions.sort();
     versions.into_iter().rev().find(|folder| here(folder))
-}
-
-pub(super) async fn connect(url: &str) -> PostgresJobStore {
-    PostgresJobStore::connect(url, PostgresOptions::default())
-        .await
-        .unwrap()
 }

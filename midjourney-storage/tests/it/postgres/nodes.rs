@@ -18,10 +18,7 @@ use midjourney_core::{
 };
 use midjourney_storage::postgres::{PostgresJobStore, PostgresOptions};
 
-use super::{
-    cluster::{Cluster, connect},
-    shared,
-};
+use super::{cluster::Cluster, connect, shared};
 
 const NOW: Timestamp = Timestamp::from_millis(1_795_341_600_000);
 
