@@ -73,7 +73,9 @@ impl OpenGateway for FromSettings {
         let assembled = assemble(&settings.config, &settings.data_dir)
             .await
             .map_err(|error| OpenError::new(Chain(&error).to_string()).with_source(error))?;
-        let images = std::path::absolute(&assembled.images).unwrap_or(assembled.images);
-        Ok(Opened::new(assembled.gateway, Some(assembled.engine)).with_images_dir(Some(images)))
+        let images = assembled
+            .images
+            .map(|folder| std::path::absolute(&folder).unwrap_or(folder));
+        Ok(Opened::new(assembled.gateway, Some(assembled.engine)).with_images_dir(images))
     }
 }

@@ -1,6 +1,7 @@
 //! Turns a configuration into a gateway. The only place that knows every backend and every upstream.
 
 mod database;
+mod images;
 mod secret;
 mod upstream;
 
@@ -17,7 +18,7 @@ use std::{
 use midjourney_core::{
     accounts::{Account, Accounts, Limits, Modes, Strategy},
     clock::{Clock, OsEntropy, SystemClock},
-    config::{Config, PoolStrategy, UpstreamKind},
+    config::{Config, PoolStrategy, StorageKind, UpstreamKind},
     engine::{EngineConfig, Parts},
     error::BoxError,
     gateway::{Gateway, PromptRules},
@@ -35,7 +36,7 @@ use midjourney_core::{
 };
 use secrecy::ExposeSecret as _;
 
-use crate::fs::{LocalImageStore, create_all};
+use crate::fs::create_all;
 
 /// For the commit after the last call.
 const COMMIT: Duration = Duration::from_secs(10);
@@ -53,8 +54,8 @@ pub struct Assembled {
     pub rest: Duration,
     /// The job database, for checks that only some kinds of it have.
     pub database: JobDatabase,
-    /// Where the pictures are.
-    pub images: PathBuf,
+    /// The folder of pictures, where they are files on this machine.
+    pub images: Option<PathBuf>,
 }
 
 /// Why there is no gateway.
@@ -80,6 +81,15 @@ pub enum AssembleError {
          key to keep jobs in a file"
     )]
     NoPostgres,
+    /// This build lacks the store of pictures that the configuration names.
+    #[error(
+        "storage.type: {kind} is not in this build; build it with the feature `{kind}`, or write `local` for files on \
+         this machine"
+    )]
+    NoSuchStorage {
+        /// What was named.
+        kind: StorageKind,
+    },
     /// The data directory cannot be made.
     #[error(
         "the data directory {path} cannot be made: set MIDJOURNEY_DATA_DIR to a folder that can be written to"
@@ -103,8 +113,8 @@ pub enum AssembleError {
     /// The job database cannot be opened.
     #[error("the job database cannot be opened")]
     Jobs(#[from] StoreError),
-    /// The folder of pictures cannot be opened.
-    #[error("the folder of pictures cannot be opened: see storage.path")]
+    /// The store of pictures cannot be opened.
+    #[error("the store of pictures cannot be opened: see `storage` in the configuration")]
     Images(#[from] ImageStoreError),
     /// The prompt table cannot be read.
     #[error("prompt.table: {path} cannot be read")]
@@ -155,12 +165,11 @@ pub async fn assemble(config: &Config, data_dir: &Path) -> Result<Assembled, Ass
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let accounts = accounts(config, &clock)?;
     make_private(data_dir).await?;
-    let images = config.images_dir(data_dir);
     let database = JobDatabase::open(config, data_dir).await?;
-    let store = LocalImageStore::open(&images).await?;
+    let images = images::open(config, data_dir).await?;
     let parts = Parts {
         jobs: database.jobs(),
-        images: Arc::new(store),
+        images,
         accounts,
         clock,
         entropy: Arc::new(OsEntropy),
@@ -177,7 +186,7 @@ pub async fn assemble(config: &Config, data_dir: &Path) -> Result<Assembled, Ass
         engine: EngineConfig::new(config.engine.concurrency, config.engine.lease),
         rest: longest_call(config) + COMMIT,
         database,
-        images,
+        images: (config.storage.kind == StorageKind::Local).then(|| config.images_dir(data_dir)),
     })
 }
 

@@ -15,6 +15,10 @@
     feature = "fs",
     doc = "| `fs` | [`fs::LocalImageStore`]: pictures as files below one folder |"
 )]
+#![cfg_attr(
+    feature = "_object",
+    doc = "| `s3`, `gcs`, `azure` | [`object::ObjectImageStore`]: pictures in a bucket of object storage |"
+)]
 //! | always | [`keys::FixedKeys`]: keys that were read once, such as from the environment |
 
 #[cfg(feature = "assemble")]
@@ -22,6 +26,8 @@ pub mod assemble;
 #[cfg(feature = "fs")]
 pub mod fs;
 pub mod keys;
+#[cfg(feature = "_object")]
+pub mod object;
 #[cfg(feature = "postgres")]
 pub mod postgres;
 #[cfg(any(feature = "postgres", feature = "sqlite"))]

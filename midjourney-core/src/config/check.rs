@@ -117,6 +117,34 @@ pub(super) fn database_address(text: &str) -> Result<(), Refusal> {
     Ok(())
 }
 
+/// A name in the cloud: of a bucket, a region, a key.
+pub(super) fn name(text: &str) -> Result<(), Refusal> {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
+    if (1..=255).contains(&text.len()) && text.bytes().all(allowed) {
+        return Ok(());
+    }
+    let refusal = Refusal::invalid("this is no name");
+    Err(if text.contains('/') {
+        refusal.mend("write only the name, without a scheme or a path; a path goes into storage.prefix")
+    } else {
+        refusal
+    })
+}
+
+/// What stands in front of names in a bucket.
+pub(super) fn prefix(text: &str) -> Result<(), Refusal> {
+    let part = |part: &str| name(part).is_ok() && part.bytes().any(|byte| byte != b'.');
+    if text.len() <= 200 && text.split('/').all(part) {
+        return Ok(());
+    }
+    let refusal = Refusal::invalid("this is no prefix");
+    Err(if text.starts_with('/') || text.ends_with('/') {
+        refusal.mend("write it without `/` at either end")
+    } else {
+        refusal
+    })
+}
+
 /// A short name for an account.
 pub(super) fn account(text: &str) -> Result<(), Refusal> {
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');

@@ -36,6 +36,14 @@ const ACCOUNT: Text = Text {
     expected: "1 to 64 letters, digits, `-`, `_` or `.`",
     check: check::account,
 };
+const NAME: Text = Text {
+    expected: "a name of letters, digits, `-`, `_` or `.`",
+    check: check::name,
+};
+const PREFIX: Text = Text {
+    expected: "names with `/` between them, such as midjourney/images",
+    check: check::prefix,
+};
 const VERSION: Text = Text {
     expected: "a version such as 7, 6.1 or niji 6",
     check: check::version,
@@ -159,6 +167,25 @@ pub(super) fn visit(config: &mut Config, v: &mut impl Visitor) {
 fn visit_storage(storage: &mut Storage, v: &mut impl Visitor) {
     v.key("storage.type", &mut storage.kind, OneOf::new());
     v.key("storage.path", &mut storage.path, Optional(FilePath));
+    v.key("storage.bucket", &mut storage.bucket, Optional(NAME));
+    v.key("storage.prefix", &mut storage.prefix, Optional(PREFIX));
+    v.key("storage.region", &mut storage.region, Optional(NAME));
+    v.key("storage.endpoint", &mut storage.endpoint, Optional(WebAddress));
+    v.key(
+        "storage.access_key_id",
+        &mut storage.access_key_id,
+        Optional(NAME),
+    );
+    v.key(
+        "storage.secret_access_key",
+        &mut storage.secret_access_key,
+        Optional(PHRASE),
+    );
+    v.key(
+        "storage.credentials_file",
+        &mut storage.credentials_file,
+        Optional(FilePath),
+    );
     v.key("storage.database", &mut storage.database, Optional(FilePath));
     v.key(
         "storage.database_url",

@@ -71,6 +71,12 @@ choices! {
     StorageKind {
         /// Files on this machine.
         Local = "local",
+        /// A bucket at Amazon S3, or at what speaks its protocol.
+        S3 = "s3",
+        /// A bucket at Google Cloud Storage.
+        Gcs = "gcs",
+        /// A container at Azure Blob Storage.
+        Azure = "azure",
     }
 }
 
@@ -227,6 +233,21 @@ pub struct Storage {
     pub kind: StorageKind,
     /// `storage.path`: the folder for images; absent means `images` in the data directory.
     pub path: Option<PathBuf>,
+    /// `storage.bucket`: the bucket (at Azure: the container) for images; all types but `local` need one.
+    pub bucket: Option<String>,
+    /// `storage.prefix`: what stands in front of the images' names in the bucket.
+    pub prefix: Option<String>,
+    /// `storage.region`: where the bucket is; S3.
+    pub region: Option<String>,
+    /// `storage.endpoint`: the service's address where it is not its own.
+    pub endpoint: Option<Url>,
+    /// `storage.access_key_id`: the name of the key; at Azure, of the storage account. Absent means that the environment
+    /// has what the service's own tools would take.
+    pub access_key_id: Option<String>,
+    /// `storage.secret_access_key`: its secret.
+    pub secret_access_key: Option<SecretString>,
+    /// `storage.credentials_file`: the key of a service account; GCS.
+    pub credentials_file: Option<PathBuf>,
     /// `storage.database`: the job database; absent means `midjourney.db` in the data directory.
     pub database: Option<PathBuf>,
     /// `storage.database_url`: a PostgreSQL database for the jobs instead of a file. Secret, for it holds the password.
@@ -245,6 +266,13 @@ impl Default for Storage {
         Self {
             kind: StorageKind::Local,
             path: None,
+            bucket: None,
+            prefix: None,
+            region: None,
+            endpoint: None,
+            access_key_id: None,
+            secret_access_key: None,
+            credentials_file: None,
             database: None,
             database_url: None,
             database_ca: None,

@@ -11,7 +11,7 @@ use super::env::variable;
 use super::issue::{IssueKind, Origin, Refusal, Report};
 use super::kind::{Kind as _, Moment};
 use super::schema::ACCOUNTS;
-use super::sections::{KeySource, Upstream, UpstreamKind, is_localhost};
+use super::sections::{KeySource, StorageKind, Upstream, UpstreamKind, is_localhost};
 
 /// A secret shorter than this can be guessed.
 const SHORT_SECRET: usize = 16;
@@ -21,7 +21,8 @@ pub(super) fn settle(config: &mut Config, report: &mut Report) {
     placeholders(config, report);
     api(config, report);
     server(config, report);
-    storage(config, report);
+    bucket(config, report);
+    database(config, report);
     webhook(config, report);
     discord(config, report);
     accounts(config, report);
@@ -143,8 +144,63 @@ fn server(config: &Config, report: &mut Report) {
     }
 }
 
+/// Pictures lie in a folder or in a bucket, and each has keys of its own.
+fn bucket(config: &Config, report: &mut Report) {
+    let storage = &config.storage;
+    let kind = storage.kind;
+    let missing = |message: String, mend: &str| Refusal {
+        kind: IssueKind::Missing,
+        message,
+        mend: Some(mend.to_owned()),
+    };
+    let key = "storage.bucket";
+    if kind != StorageKind::Local && storage.bucket.is_none() && !report.blames(key) {
+        let refusal = missing(
+            format!("missing although storage.type is `{kind}`"),
+            "write the name of the bucket, or storage.type: local",
+        );
+        report.issue(key, origin(config, "storage.type"), refusal, None);
+    }
+    let (id, secret) = ("storage.access_key_id", "storage.secret_access_key");
+    let one = match (&storage.access_key_id, &storage.secret_access_key) {
+        (Some(_), None) => Some((secret, id)),
+        (None, Some(_)) => Some((id, secret)),
+        _ => None,
+    };
+    if let Some((missed, given)) = one
+        && !report.blames(missed)
+    {
+        let refusal = missing(
+            format!("missing although {given} is set"),
+            "set both, or neither for what the environment has",
+        );
+        report.issue(missed, origin(config, given), refusal, None);
+    }
+    let buckets = [StorageKind::S3, StorageKind::Gcs, StorageKind::Azure];
+    let keys = [StorageKind::S3, StorageKind::Azure];
+    for (path, given, kinds) in [
+        ("storage.path", storage.path.is_some(), &[StorageKind::Local][..]),
+        (key, storage.bucket.is_some(), &buckets[..]),
+        ("storage.prefix", storage.prefix.is_some(), &buckets[..]),
+        ("storage.region", storage.region.is_some(), &[StorageKind::S3][..]),
+        ("storage.endpoint", storage.endpoint.is_some(), &buckets[..]),
+        (id, storage.access_key_id.is_some(), &keys[..]),
+        (secret, storage.secret_access_key.is_some(), &keys[..]),
+        (
+            "storage.credentials_file",
+            storage.credentials_file.is_some(),
+            &[StorageKind::Gcs][..],
+        ),
+    ] {
+        if given && !kinds.contains(&kind) && !report.blames("storage.type") {
+            let message = format!("is not used because storage.type is `{kind}`");
+            report.warning(path, origin(config, path), message, "");
+        }
+    }
+}
+
 /// Jobs lie in one database.
-fn storage(config: &Config, report: &mut Report) {
+fn database(config: &Config, report: &mut Report) {
     let (file, address) = ("storage.database", "storage.database_url");
     if config.storage.database_url.is_some() {
         if config.storage.database.is_some() {

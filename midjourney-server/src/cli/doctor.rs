@@ -221,7 +221,13 @@ async fn stores(context: &Context) -> Vec<Finding> {
     findings.push(match assembled.gateway.ready().await {
         Ok(()) => Finding::ok(
             "writing",
-            format!("jobs and {} can be written to", assembled.images.display()),
+            match &assembled.images {
+                Some(folder) => format!("jobs and {} can be written to", folder.display()),
+                None => format!(
+                    "jobs and the {} bucket can be written to",
+                    context.settings.config.storage.kind
+                ),
+            },
         ),
         Err(error) => Finding::fail(
             "writing",

@@ -8,8 +8,9 @@ use midjourney_core::{
     error::Error,
     gateway::{Accepted, Gateway, Imagine, JobView},
     id::JobId,
-    image::ImageKind,
+    image::{Image, ImageKind},
     job::{ImageQuery, Job, Status},
+    link::image_path,
 };
 use midjourney_storage::Assembled;
 
@@ -146,6 +147,14 @@ pub(super) async fn finish(
     })
 }
 
+/// Where somebody finds the picture: its file, or its address at the HTTP server.
+fn place(assembled: &Assembled, image: &Image) -> String {
+    match &assembled.images {
+        Some(folder) => folder.join(image.key.as_str()).display().to_string(),
+        None => image_path(image.id),
+    }
+}
+
 async fn show_files(
     assembled: &Assembled,
     gateway: &Gateway,
@@ -174,7 +183,7 @@ async fn show_files(
         let simulated = if view.simulated { "  simulated" } else { "" };
         say(format_args!(
             "{}  {size}{} bytes{simulated}",
-            assembled.images.join(image.key.as_str()).display(),
+            place(assembled, &image),
             image.bytes
         ));
     }

@@ -17,6 +17,9 @@
 )]
 
 mod accounting;
+#[cfg(feature = "s3")]
+#[path = "../../../midjourney-storage/tests/it/object/server.rs"]
+mod bucket;
 mod cli;
 mod clients;
 #[cfg(feature = "postgres")]

@@ -10,6 +10,7 @@ use std::{
 use futures_util::future::join_all;
 use reqwest::{Client, StatusCode};
 use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
 use tempfile::TempDir;
 use tokio::{sync::watch, time::Instant};
 
@@ -332,5 +333,84 @@ async fn a_link_of_one_node_opens_at_another() {
         );
         let wrong = open(path.replace("signature=", "signature=00")).await.unwrap();
         assert_eq!(wrong.status(), StatusCode::FORBIDDEN, "{link}");
+    }
+}
+
+/// No file of one node is there for the other.
+#[cfg(feature = "s3")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nodes_that_share_a_database_and_a_bucket_need_nothing_else() {
+    const JOBS: usize = 6;
+    let (cluster, imitation) = (Cluster::start(), Imitation::start());
+    let bucket = crate::bucket::Server::s3().bucket();
+    let config = format!(
+        "storage:\n  type: s3\n  bucket: {}\n  prefix: pictures\n  endpoint: {}\n  database_url: \"{}\"\n\
+         upstream:\n  kind: midjourney-proxy\n  base_url: \"{}\"\n  dialect: trueai\n",
+        bucket.name,
+        bucket.endpoint.as_deref().unwrap(),
+        cluster.database().await,
+        imitation.base_url()
+    );
+    let start = |home: &Home| {
+        let mut command = home.command();
+        command
+            .env("AWS_ACCESS_KEY_ID", "tests")
+            .env("AWS_SECRET_ACCESS_KEY", "tests");
+        Server::start(command).unwrap_or_else(|(_, said)| panic!("{said}"))
+    };
+    let homes = [Home::with(&config), Home::with(&config)];
+    let servers: Vec<_> = homes.iter().map(start).collect();
+    let client = http();
+    let mut jobs = BTreeMap::new();
+    for number in 0..JOBS {
+        let prompt = format!("fox {number}");
+        let id = place(&client, &servers[number % 2].url, &prompt).await.unwrap();
+        jobs.insert(prompt, id);
+    }
+    all_completed(&client, &servers[0].url, &jobs, &imitation).await;
+    for (number, id) in jobs.values().enumerate() {
+        let other = &servers[(number + 1) % 2];
+        let job: Value = client
+            .get(other.at(&format!("/jobs/{id}")))
+            .send()
+            .await
+            .unwrap()
+            .json()
+            .await
+            .unwrap();
+        let images = job["images"].as_array().unwrap();
+        assert_eq!(images.len(), 5, "{job}");
+        for image in images {
+            let content = other.at(&format!("/images/{}/content", image["id"].as_str().unwrap()));
+            let bytes = client.get(&content).send().await.unwrap().bytes().await.unwrap();
+            let digest: String = Sha256::digest(&bytes)
+                .iter()
+                .map(|byte| format!("{byte:02x}"))
+                .collect();
+            assert_eq!(image["sha256"], digest, "{image}");
+            let part = client
+                .get(&content)
+                .header("range", "bytes=1-3")
+                .send()
+                .await
+                .unwrap();
+            assert_eq!(part.status(), StatusCode::PARTIAL_CONTENT);
+            assert_eq!(part.bytes().await.unwrap(), bytes[1..4]);
+        }
+    }
+    let doctor = homes[0]
+        .command()
+        .env("AWS_ACCESS_KEY_ID", "tests")
+        .env("AWS_SECRET_ACCESS_KEY", "tests")
+        .arg("doctor")
+        .output()
+        .unwrap();
+    let told = String::from_utf8_lossy(&doctor.stdout);
+    assert!(
+        told.contains("PostgreSQL, database") && told.contains("s3 bucket"),
+        "{told}"
+    );
+    for home in &homes {
+        assert!(!home.data().join("images").exists() && !home.data().join("midjourney.db").exists());
     }
 }

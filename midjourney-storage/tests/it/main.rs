@@ -7,6 +7,8 @@
 
 mod fs;
 mod keys;
+#[cfg(feature = "s3")]
+mod object;
 #[cfg(feature = "postgres")]
 mod postgres;
 mod sqlite;

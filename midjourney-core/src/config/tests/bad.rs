@@ -178,11 +178,46 @@ const ROWS: &[Row] = &[
         ["none", "`manual`", "`environment`?"],
     ),
     (
-        "storage:\n  type: s3",
+        "storage:\n  type: s4",
         InvalidValue,
         "storage.type",
         2,
-        ["`s3` is none", "`local`", ""],
+        ["`s4` is none", "`local`, `s3`, `gcs`", "`s3`?"],
+    ),
+    (
+        "storage:\n  type: s3",
+        Missing,
+        "storage.bucket",
+        2,
+        ["storage.type is `s3`", "", "storage.type: local"],
+    ),
+    (
+        "storage:\n  type: s3\n  bucket: s3://pictures/mj",
+        InvalidValue,
+        "storage.bucket",
+        3,
+        ["no name", "letters", "storage.prefix"],
+    ),
+    (
+        "storage:\n  type: s3\n  bucket: pictures\n  prefix: /mj/",
+        InvalidValue,
+        "storage.prefix",
+        4,
+        ["no prefix", "`/` between", "either end"],
+    ),
+    (
+        "storage:\n  type: gcs\n  bucket: pictures\n  prefix: mj/../x",
+        InvalidValue,
+        "storage.prefix",
+        4,
+        ["no prefix", "`/` between", ""],
+    ),
+    (
+        "storage:\n  type: azure\n  bucket: pictures\n  access_key_id: me",
+        Missing,
+        "storage.secret_access_key",
+        4,
+        ["storage.access_key_id is set", "", "both, or neither"],
     ),
     (
         "upstream:\n  kind: Simulator",
@@ -712,7 +747,7 @@ fn every_mistake_has_its_place_words_and_mend() {
 #[test]
 fn all_mistakes_come_at_once_in_the_order_of_the_file() {
     let text =
-        "server:\n  port: x\n  hots: y\n  workers: 0\nlog: 3\nstorage:\n  type: s3\n  type: local\nfoo: 1\n";
+        "server:\n  port: x\n  hots: y\n  workers: 0\nlog: 3\nstorage:\n  type: s4\n  type: local\nfoo: 1\n";
     let error = load(
         text,
         &[

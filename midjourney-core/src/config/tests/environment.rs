@@ -32,10 +32,14 @@ fn every_key_can_be_set_by_its_variable() {
         "prompt.plan" => "pro",
         "log.level" => "debug",
         "log.format" => "json",
+        "storage.endpoint" => "https://s3.example.org",
         "storage.database_url" => "postgres://mj:s%40cret@db.example.org/mj",
-        "data_dir" | "storage.path" | "storage.database" | "storage.database_ca" | "prompt.table" => {
-            "/srv/mj"
-        }
+        "data_dir"
+        | "storage.path"
+        | "storage.database"
+        | "storage.database_ca"
+        | "storage.credentials_file"
+        | "prompt.table" => "/srv/mj",
         "engine.lease_seconds" => "7000",
         path if path.contains("enabled") || path.contains("allow") || path.contains("stored") => "true",
         _ => "77",
@@ -51,6 +55,12 @@ fn every_key_can_be_set_by_its_variable() {
                 "MIDJOURNEY__WEBHOOK__PREVIOUS_SECRET_UNTIL",
                 "2026-12-24T18:00:00Z",
             ));
+        }
+        if path == "storage.access_key_id" {
+            pairs.push(("MIDJOURNEY__STORAGE__SECRET_ACCESS_KEY", "77"));
+        }
+        if path == "storage.secret_access_key" {
+            pairs.push(("MIDJOURNEY__STORAGE__ACCESS_KEY_ID", "77"));
         }
         if path.ends_with("timeout_seconds") {
             pairs.push(("MIDJOURNEY__ENGINE__LEASE_SECONDS", "7000"));

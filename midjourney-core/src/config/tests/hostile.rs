@@ -139,7 +139,9 @@ fn secrets_never_get_out() {
         .map(|path| variable(&path))
         .chain(["MIDJOURNEY_API_KEY".to_owned()])
     {
-        let secret = name.contains("SECRET") || name.contains("TOKEN") || name.contains("KEY");
+        let secret = name.contains("SECRET")
+            || name.contains("TOKEN")
+            || (name.contains("KEY") && !name.ends_with("KEY_ID"));
         for value in [
             CANARY.to_owned(),
             format!("{CANARY} {CANARY}"),
@@ -153,6 +155,7 @@ fn secrets_never_get_out() {
                 || name.ends_with("TABLE")
                 || name.ends_with("DATABASE")
                 || name.ends_with("DATABASE_CA")
+                || name.ends_with("FILE")
             {
                 continue;
             }

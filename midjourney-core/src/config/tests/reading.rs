@@ -370,6 +370,7 @@ fn entries_tell_value_and_origin_of_every_key() {
         secrets,
         [
             "api.midjourney_key",
+            "storage.secret_access_key",
             "storage.database_url",
             "webhook.secret",
             "webhook.previous_secret",
