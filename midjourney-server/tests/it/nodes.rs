@@ -170,7 +170,7 @@ async fn four_nodes_of_which_some_are_killed_pay_each_of_two_thousand_jobs_once(
 
 async fn killed_at_random(count: usize, pause: Duration) {
     let (cluster, imitation) = (Cluster::start(), Imitation::start());
-    let nodes = Nodes::new(4, &cluster.database().await, &imitation.base_url());
+    let nodes = Nodes::new(4, &cluster.database(), &imitation.base_url());
     let mut servers = nodes.serve();
     let (tell, addresses) = watch::channel(urls(&servers));
     let orders = Orders { count, addresses };
@@ -216,7 +216,7 @@ fn urls(servers: &[Server]) -> Vec<String> {
 async fn a_node_that_was_frozen_for_three_leases_comes_back_and_changes_nothing() {
     const JOBS: usize = 12;
     let (cluster, imitation) = (Cluster::start(), Imitation::start());
-    let nodes = Nodes::new(2, &cluster.database().await, &imitation.base_url());
+    let nodes = Nodes::new(2, &cluster.database(), &imitation.base_url());
     let servers = nodes.serve();
     let client = http();
     let mut jobs = BTreeMap::new();
@@ -271,7 +271,7 @@ async fn a_database_that_restarts_again_and_again_costs_no_acknowledged_job() {
     const JOBS: usize = 80;
     const RESTARTS: usize = 5;
     let (cluster, imitation) = (Cluster::start(), Imitation::start());
-    let nodes = Nodes::new(2, &cluster.database().await, &imitation.base_url());
+    let nodes = Nodes::new(2, &cluster.database(), &imitation.base_url());
     let servers = nodes.serve();
     let (_tell, addresses) = watch::channel(urls(&servers));
     let orders = Orders {
@@ -304,7 +304,7 @@ async fn a_database_that_restarts_again_and_again_costs_no_acknowledged_job() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_link_of_one_node_opens_at_another() {
     let cluster = Cluster::start();
-    let (database, images) = (cluster.database().await, TempDir::new().unwrap());
+    let (database, images) = (cluster.database(), TempDir::new().unwrap());
     let config = format!(
         "server:\n  public_url: http://127.0.0.1\nstorage:\n  database_url: \"{database}\"\n  path: \"{}\"\n",
         images.path().display()
@@ -348,7 +348,7 @@ async fn nodes_that_share_a_database_and_a_bucket_need_nothing_else() {
          upstream:\n  kind: midjourney-proxy\n  base_url: \"{}\"\n  dialect: trueai\n",
         bucket.name,
         bucket.endpoint.as_deref().unwrap(),
-        cluster.database().await,
+        cluster.database(),
         imitation.base_url()
     );
     let start = |home: &Home| {

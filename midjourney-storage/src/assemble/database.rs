@@ -1,6 +1,6 @@
 //! The job database that the configuration names.
 
-use std::{fmt, future::pending, path::Path, sync::Arc};
+use std::{fmt, path::Path, sync::Arc};
 
 use midjourney_core::{
     config::Config,
@@ -73,7 +73,7 @@ impl JobDatabase {
         match self {
             Self::Sqlite(store) => store.stopped().await,
             #[cfg(feature = "postgres")]
-            Self::Postgres(_) => pending().await,
+            Self::Postgres(_) => std::future::pending().await,
         }
     }
 

@@ -25,11 +25,20 @@ fn shared() -> &'static Cluster {
     SHARED.get_or_init(Cluster::start)
 }
 
+/// Runs a statement in the database at `url`.
+async fn ask(url: &str, statement: &str) {
+    let (client, connection) = tokio_postgres::connect(url, tokio_postgres::NoTls).await.unwrap();
+    let task = tokio::spawn(connection);
+    client.batch_execute(statement).await.unwrap();
+    drop(client);
+    task.await.unwrap().unwrap();
+}
+
 mod suite {
     use super::*;
 
     async fn fresh() -> (Arc<dyn JobStore>, ()) {
-        (Arc::new(connect(&shared().database().await).await), ())
+        (Arc::new(connect(&shared().database()).await), ())
     }
 
     job_store_suite!(fresh);
@@ -39,7 +48,7 @@ mod delivery_suite {
     use super::*;
 
     async fn fresh() -> (Arc<dyn DeliveryStore>, ()) {
-        (Arc::new(connect(&shared().database().await).await), ())
+        (Arc::new(connect(&shared().database()).await), ())
     }
 
     delivery_store_suite!(fresh);

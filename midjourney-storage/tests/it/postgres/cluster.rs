@@ -85,11 +85,17 @@ impl Cluster {
     }
 
     /// The address of a new, empty database.
-    pub(crate) async fn database(&self) -> String {
+    pub(crate) fn database(&self) -> String {
         let name = format!("test{}", self.databases.fetch_add(1, Ordering::Relaxed));
-        self.ask(&self.url("postgres"), &format!("CREATE DATABASE {name}"))
-            .await;
-        self.url(&name)
+        let made = unprivileged(self.programs.join("createdb").to_str().unwrap())
+            .args(["--username=postgres", "--host"])
+            .arg(&self.folder)
+            .arg(&name)
+            .current_dir("/")
+            .status();
+        assert!(made.unwrap().success(), "no database was made");
+        let folder = self.folder.display().to_string().replace('/', "%2F");
+        format!("postgres://postgres@{folder}/{name}")
     }
 
     /// Ends every process of the server at once, as a crash would, and starts it again.
@@ -106,20 +112,6 @@ impl Cluster {
             command.status().unwrap().success(),
             "PostgreSQL did not come back"
         );
-    }
-
-    /// Runs a statement in the database at `url`.
-    pub(crate) async fn ask(&self, url: &str, statement: &str) {
-        let (client, connection) = tokio_postgres::connect(url, tokio_postgres::NoTls).await.unwrap();
-        let task = tokio::spawn(connection);
-        client.batch_execute(statement).await.unwrap();
-        drop(client);
-        task.await.unwrap().unwrap();
-    }
-
-    fn url(&self, database: &str) -> String {
-        let folder = self.folder.display().to_string().replace('/', "%2F");
-        format!("postgres://postgres@{folder}/{database}")
     }
 }
 

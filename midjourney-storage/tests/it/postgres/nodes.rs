@@ -18,7 +18,7 @@ use midjourney_core::{
 };
 use midjourney_storage::postgres::{PostgresJobStore, PostgresOptions};
 
-use super::{cluster::Cluster, connect, shared};
+use super::{ask, cluster::Cluster, connect, shared};
 
 const NOW: Timestamp = Timestamp::from_millis(1_795_341_600_000);
 
@@ -63,7 +63,7 @@ fn wish(worker: u64, limit: usize) -> Claim {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nodes_that_start_at_once_make_one_schema() {
-    let url = shared().database().await;
+    let url = shared().database();
     let nodes = join_all((0..6).map(|_| connect(&url))).await;
     insert(&nodes[0], 1).await;
     for node in &nodes {
@@ -73,10 +73,10 @@ async fn nodes_that_start_at_once_make_one_schema() {
 
 #[tokio::test]
 async fn a_schema_of_a_newer_release_is_refused_and_left_alone() {
-    let url = shared().database().await;
+    let url = shared().database();
     drop(connect(&url).await);
     let newer = "INSERT INTO schema_migrations (version, checksum) VALUES (7, 'x')";
-    shared().ask(&url, newer).await;
+    ask(&url, newer).await;
     let refused = PostgresJobStore::connect(&url, PostgresOptions::default()).await;
     let error = refused.unwrap_err();
     assert!(
@@ -102,7 +102,7 @@ async fn no_error_shows_the_password() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn equal_keys_at_two_nodes_make_one_job() {
-    let url = shared().database().await;
+    let url = shared().database();
     let nodes = [connect(&url).await, connect(&url).await];
     for round in 0..20 {
         let key = IdempotencyKey::new(format!("key-{round}")).unwrap();
@@ -126,7 +126,7 @@ async fn equal_keys_at_two_nodes_make_one_job() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nodes_share_the_work_and_take_no_job_twice() {
     const JOBS: u64 = 200;
-    let url = shared().database().await;
+    let url = shared().database();
     let nodes = join_all((0..4).map(|_| connect(&url))).await;
     join_all((0..JOBS).map(|seed| insert(&nodes[0], seed))).await;
     let mut taken = Vec::new();
@@ -147,7 +147,7 @@ async fn nodes_share_the_work_and_take_no_job_twice() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_node_hears_of_what_others_commit_and_misses_no_event() {
     const JOBS: u64 = 100;
-    let url = shared().database().await;
+    let url = shared().database();
     let (here, there) = (connect(&url).await, connect(&url).await);
     let mut changes = here.changes();
     let writing = tokio::spawn(async move {
@@ -180,7 +180,7 @@ async fn a_node_hears_of_what_others_commit_and_misses_no_event() {
 async fn nothing_acknowledged_is_lost_and_nothing_is_there_twice_when_the_database_dies() {
     const CUTS: u64 = 15;
     let cluster = Cluster::start();
-    let url = cluster.database().await;
+    let url = cluster.database();
     let store = Arc::new(connect(&url).await);
     let (stop, stopped) = tokio::sync::watch::channel(false);
     let writers = (0..4_u64).map(|writer| {
@@ -213,7 +213,7 @@ async fn nothing_acknowledged_is_lost_and_nothing_is_there_twice_when_the_databa
         } else {
             let cut = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
                        WHERE application_name = 'midjourney' AND pid <> pg_backend_pid()";
-            cluster.ask(&url, cut).await;
+            ask(&url, cut).await;
         }
     }
     stop.send_replace(true);
