@@ -10,10 +10,15 @@ use super::db::{Db, Three, numbers};
 use crate::rows::{LIVING, RawJob, Value, count, int, status_code};
 
 /// What is due on one account, the longest due first, and what a wrong clock has put far ahead; locked, but for what
-/// somebody else has locked.
-const CLAIMABLE: &str = "SELECT wake_at, row, 0::bigint FROM jobs
-     WHERE account = $1 AND status = $2 AND wake_at IS NOT NULL AND (wake_at <= $3 OR wake_at > $4)
-     ORDER BY wake_at, id LIMIT $5 FOR UPDATE SKIP LOCKED";
+/// somebody else has locked. Two ends of the index: in one condition they would be sought through all that lies between.
+const CLAIMABLE: &str = "WITH due AS (
+         SELECT wake_at, id, row FROM jobs WHERE account = $1 AND status = $2 AND wake_at <= $3
+         ORDER BY wake_at, id LIMIT $5 FOR UPDATE SKIP LOCKED),
+     stray AS (
+         SELECT wake_at, id, row FROM jobs WHERE account = $1 AND status = $2 AND wake_at > $4
+         ORDER BY wake_at, id LIMIT $5 FOR UPDATE SKIP LOCKED)
+     SELECT wake_at, row, 0::bigint FROM (SELECT * FROM due UNION ALL SELECT * FROM stray) AS both_ends
+     ORDER BY wake_at, id LIMIT $5";
 
 /// Sets a lease until `$2`, as [`wakes_at`](midjourney_core::job::wakes_at) has it; `$3` is [`stray_after`] that.
 const LEASE: &str = "lease_until = $2, wake_at = CASE WHEN due > $3 THEN $2 ELSE greatest(due, $2) END";

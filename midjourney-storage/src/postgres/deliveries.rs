@@ -381,8 +381,12 @@ impl ClaimDeliveries {
         }
         let due: Vec<Two> = db
             .rows(
-                "SELECT wake_at, row FROM deliveries
-                 WHERE lane = $1 AND wake_at IS NOT NULL AND (wake_at <= $2 OR wake_at > $3)
+                // Two ends of the index: in one condition they would be sought through all that lies between.
+                "(SELECT wake_at, row, id FROM deliveries WHERE lane = $1 AND wake_at <= $2
+                  ORDER BY wake_at, id LIMIT $4)
+                 UNION ALL
+                 (SELECT wake_at, row, id FROM deliveries WHERE lane = $1 AND wake_at > $3
+                  ORDER BY wake_at, id LIMIT $4)
                  ORDER BY wake_at, id LIMIT $4",
                 &[lane.into(), now.into(), far.into(), free.into()],
             )
