@@ -104,7 +104,12 @@ fn machine() -> String {
         line.and_then(|line| line.split_once(':'))
             .map_or(String::new(), |(_, value)| value.trim().to_owned())
     };
-    let processors = std::thread::available_parallelism().map_or(1, usize::from);
+    // All there are: this program keeps to one of them.
+    let processors = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let processors = processors
+        .lines()
+        .filter(|line| line.starts_with("processor"))
+        .count();
     let memory = of("/proc/meminfo", "MemTotal")
         .replace(" kB", "")
         .parse::<u64>()

@@ -9,6 +9,7 @@
 //! - `effects` are the calls to the upstream.
 //! - `pictures` gets the pictures of a request ready for its upstream.
 //! - `download` brings finished pictures home.
+//! - `cut` makes four pictures of a grid that came alone.
 //! - `guard` turns a call that panics into one that failed.
 //! - `lease` keeps a worker's lease alive while it works.
 //!
@@ -19,6 +20,8 @@
 //! - `clean` removes what is past its time.
 
 mod clean;
+#[cfg(feature = "renditions")]
+mod cut;
 mod dispatch;
 mod download;
 mod effects;

@@ -22,6 +22,8 @@ mod hub;
 mod intake;
 mod pictures;
 mod probes;
+#[cfg(feature = "renditions")]
+mod renditions;
 #[cfg(feature = "simulator")]
 mod simulated;
 mod uploads;
@@ -37,6 +39,8 @@ pub use hub::SharedEvent;
 pub use intake::{Accepted, Imagine, PromptCheck, PromptRules};
 pub use pictures::Picture;
 pub use probes::{CallbackStatusView, ProbeView};
+#[cfg(feature = "renditions")]
+pub use renditions::Rendered;
 pub use watch::Watch;
 pub use watch_all::{WatchAll, WatchFilter};
 pub use webhooks::{MOST_SUBSCRIPTIONS, Subscribe};
@@ -72,6 +76,8 @@ pub struct Gateway {
     hub: Arc<hub::Hub>,
     refusals: Arc<callbacks::Refusals>,
     guesses: Arc<Guesses>,
+    #[cfg(feature = "renditions")]
+    renditions: Arc<crate::image::rendition::Renditions>,
 }
 
 impl Gateway {
@@ -84,6 +90,8 @@ impl Gateway {
             hub,
             refusals: Arc::default(),
             guesses: Arc::default(),
+            #[cfg(feature = "renditions")]
+            renditions: Arc::default(),
         }
     }
 

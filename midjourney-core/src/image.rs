@@ -1,5 +1,12 @@
 //! Pictures: what is known about them, and where their bytes are kept.
 
+pub(crate) mod ending;
+#[cfg(feature = "renditions")]
+pub mod provenance;
+#[cfg(feature = "renditions")]
+pub mod raster;
+#[cfg(feature = "renditions")]
+pub mod rendition;
 pub mod sniff;
 pub mod store;
 pub mod upload;
@@ -11,6 +18,7 @@ use sha2::{Digest as _, Sha256};
 
 pub(crate) use sniff::peek;
 pub use sniff::{MediaType, Sniffed, sniff};
+pub(crate) use store::read_whole;
 pub use store::{ByteStream, ImageKey, ImageStore, ImageStoreError, InvalidImageKey, StoredImage};
 pub use upload::{MAX_PICTURES, MAX_UPLOAD, Upload};
 

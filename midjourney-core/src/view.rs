@@ -12,8 +12,8 @@ use crate::{
     budget::Credits,
     clock::Timestamp,
     id::{BatchId, CallbackId, ImageId, JobId},
-    image::Image,
-    job::{CallbackRecord, Failure, Job, JobState, ParentRef, RemoteAction, Spent},
+    image::{Image, ImageKind},
+    job::{CallbackRecord, Failure, Job, JobState, ParentRef, RemoteAction, Spent, Status},
 };
 
 /// A job with all that is known about it.
@@ -64,7 +64,11 @@ pub struct JobView {
     /// The seed, where known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub seed: Option<u32>,
-    /// Why it ended without pictures, or what the last try stumbled over.
+    /// How many pictures of the usual four did not come although the job is completed: the upstream held them back, as its
+    /// moderation does, or they could not be fetched, which `failure` tells then.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub missing: Option<u8>,
+    /// Why it ended without pictures, why some are missing, or what the last try stumbled over.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub failure: Option<FailureView>,
     /// What it is charged with, by the operator's estimate and in the operator's unit; absent where nobody keeps account,
@@ -163,6 +167,7 @@ impl JobView {
                 JobState::Completed { seed, .. } => *seed,
                 _ => None,
             },
+            missing: missing(job, images),
             failure: job.life.failure().map(FailureView::of),
             cost: (job.cost > Credits::ZERO).then_some(job.cost),
             submits: job.life.submits,
@@ -171,6 +176,21 @@ impl JobView {
             updated_at: job.updated,
         }
     }
+}
+
+/// How many of the four pictures of a grid are missing. One picture alone, and no grid of it, is all that some upstreams
+/// make.
+fn missing(job: &Job, images: &[Image]) -> Option<u8> {
+    let singles = images.iter().filter(|image| image.kind == ImageKind::Single);
+    let (count, is_grid) = (
+        singles.count(),
+        images.iter().any(|image| image.kind == ImageKind::Grid),
+    );
+    let films = images.iter().any(|image| !image.media_type.is_picture());
+    let counts = job.status() == Status::Completed && job.request.action.makes_grid() && !films;
+    let some = count > 1 || (count == 1 && is_grid);
+    let gap = 4_usize.saturating_sub(count);
+    (counts && some && gap > 0).then(|| u8::try_from(gap).unwrap_or(4))
 }
 
 fn offer(action: &RemoteAction) -> String {

@@ -209,19 +209,26 @@ pub(super) async fn confirm(
     }
 }
 
-/// Asks for new links, the old ones having `died`.
-pub(super) async fn renew(client: &Arc<dyn MidjourneyClient>, upstream: &UpstreamId, died: Failure) -> Input {
+/// Asks for new links, the old ones having `died`; `some` pictures may be there already.
+pub(super) async fn renew(
+    client: &Arc<dyn MidjourneyClient>,
+    upstream: &UpstreamId,
+    died: Failure,
+    some: bool,
+) -> Input {
     match guard::answer(client.status(upstream)).await {
         Ok(RemoteStatus::Succeeded(result)) if !result.is_empty() => Input::Renewed(result),
         Ok(_) => Input::StoreFailed {
             failure: died,
             retry: false,
+            some,
         },
         Err(error) => {
             log(client, "status", &error);
             Input::StoreFailed {
                 failure: died,
                 retry: error.retry,
+                some,
             }
         }
     }

@@ -5,7 +5,11 @@ use std::{pin::pin, sync::Arc, time::Duration};
 use tokio::sync::watch;
 use tracing::{debug, error, info, warn};
 
-use super::{EngineConfig, Parts, download, effects, lease};
+use super::{
+    EngineConfig, Parts,
+    download::{self, Missing, Round},
+    effects, lease,
+};
 use crate::{
     accounts::{Account, Starting},
     client::{MidjourneyClient, Submission},
@@ -345,14 +349,23 @@ impl Worker {
         let (parts, job) = (Arc::clone(&self.parts), self.job.clone());
         let work = pin!(download::all(&parts, client, &job, &result));
         match lease::while_held(&parts, &mut self.lease, self.config.lease, work).await {
-            Some(Ok(images)) => self.apply(Input::Stored, images).await,
-            Some(Err(Input::StoreFailed { failure, .. }))
-                if failure.kind == FailureKind::ImageExpired && !renewed =>
-            {
-                let input = self.held(effects::renew(client, &upstream, failure)).await;
-                self.apply(input, Vec::new()).await
+            Some(Round {
+                images,
+                missing: None,
+                ..
+            }) => self.apply(Input::Stored, images).await,
+            Some(Round {
+                images,
+                some,
+                missing: Some(Missing { failure, retry }),
+            }) => {
+                let input = if failure.kind == FailureKind::ImageExpired && !renewed {
+                    self.held(effects::renew(client, &upstream, failure, some)).await
+                } else {
+                    Input::StoreFailed { failure, retry, some }
+                };
+                self.apply(input, images).await
             }
-            Some(Err(input)) => self.apply(input, Vec::new()).await,
             // Whoever has the job now stores under the same keys: going on might replace what is committed by then.
             None => Next::LetGo,
         }

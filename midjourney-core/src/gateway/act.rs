@@ -1,12 +1,12 @@
 //! Takes in everything but imagines: follow-ups on finished pictures, and what starts from pictures or texts that come
 //! along. What an action is made of is checked here, once for all upstreams.
 
-use super::{Accepted, Gateway, PromptCheck, intake::Intake};
+use super::{Accepted, Gateway, PromptCheck, follow_ups::last_index, intake::Intake};
 use crate::{
     client::ParentTask,
     error::{Error, ErrorKind},
     id::{ImageId, JobId},
-    image::{Image, ImageKind, MAX_PICTURES},
+    image::{Image, MAX_PICTURES},
     job::{
         AccountName, Action, Capabilities, Echo, IdempotencyKey, ImageQuery, InputImage, JobRequest,
         JobStoreExt as _, Need, Owner, ParentRef, PictureForm, Zoom,
@@ -357,13 +357,8 @@ fn check_index(action: Action, parent: ParentRef, images: &[Image]) -> Result<()
         Need::No => return Ok(()),
         _ => {}
     }
-    // Upstreams that give only the grid still know its four parts.
-    let singles = images
-        .iter()
-        .filter(|image| image.kind == ImageKind::Single)
-        .count();
-    let most = if singles == 0 { 4 } else { singles };
-    if (1..=most).contains(&usize::from(parent.index)) {
+    let most = last_index(images);
+    if (1..=most).contains(&parent.index) {
         return Ok(());
     }
     let expected = if most == 1 {

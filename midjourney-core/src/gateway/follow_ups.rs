@@ -35,12 +35,7 @@ impl Gateway {
         if images.is_empty() {
             return Vec::new();
         }
-        let singles = images.iter().filter(|image| image.kind == ImageKind::Single);
-        // A grid alone still has four parts.
-        let last = match u8::try_from(singles.count()).unwrap_or(u8::MAX) {
-            0 => 4,
-            count => count,
-        };
+        let last = last_index(images);
         let is_video = |action| matches!(action, Action::Animate { .. } | Action::Extend { .. });
         let suits = |action: &Action| {
             let extends = matches!(action, Action::Extend { .. });
@@ -77,6 +72,13 @@ impl Gateway {
             None => Ok(None),
         }
     }
+}
+
+/// The last of a job's pictures that can be named, whether its file is here or not: a grid alone still has four parts, and
+/// upstreams know pictures that never came.
+pub(super) fn last_index(images: &[Image]) -> u8 {
+    let singles = images.iter().filter(|image| image.kind == ImageKind::Single);
+    singles.map(|image| image.index).max().unwrap_or(4)
 }
 
 impl From<ClientError> for Error {

@@ -2,13 +2,11 @@
 
 use std::ops::Range;
 
-use futures_util::StreamExt as _;
-
 use super::Gateway;
 use crate::{
     error::{Error, ErrorKind},
     id::ImageId,
-    image::{ByteStream, Image, ImageStoreError},
+    image::{ByteStream, Image, ImageStoreError, read_whole},
 };
 
 /// A picture and its bytes, or a part of them.
@@ -42,16 +40,10 @@ impl Gateway {
     ///
     /// **Errors:** as for [`picture`](Gateway::picture). Memory: the picture's size, 64 MiB at most.
     pub async fn picture_bytes(&self, id: ImageId) -> Result<Vec<u8>, Error> {
-        let Picture { mut body, image, .. } = self.picture(id, None).await?;
-        let mut bytes = Vec::with_capacity(usize::try_from(image.bytes).unwrap_or(0));
-        while let Some(chunk) = body.next().await {
-            let chunk = chunk.map_err(|source| {
-                Error::new(ErrorKind::Unavailable, "the picture could not be read to its end")
-                    .with_source(source)
-            })?;
-            bytes.extend_from_slice(&chunk);
-        }
-        Ok(bytes)
+        let Picture { body, image, .. } = self.picture(id, None).await?;
+        read_whole(body, image.bytes).await.map_err(|source| {
+            Error::new(ErrorKind::Unavailable, "the picture could not be read to its end").with_source(source)
+        })
     }
 }
 

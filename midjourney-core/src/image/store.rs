@@ -5,6 +5,7 @@ use std::{fmt, ops::Range, pin::Pin, str::FromStr};
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures_core::Stream;
+use futures_util::StreamExt as _;
 
 use super::{ImageDigest, ImageKind, sniff::MediaType};
 use crate::{
@@ -15,6 +16,15 @@ use crate::{
 
 /// Bytes as they come. An error ends the stream.
 pub type ByteStream = Pin<Box<dyn Stream<Item = Result<Bytes, BoxError>> + Send + 'static>>;
+
+/// All of `body` in memory, `expected` bytes or so.
+pub(crate) async fn read_whole(mut body: ByteStream, expected: u64) -> Result<Vec<u8>, BoxError> {
+    let mut bytes = Vec::with_capacity(usize::try_from(expected).unwrap_or(0));
+    while let Some(chunk) = body.next().await {
+        bytes.extend_from_slice(&chunk?);
+    }
+    Ok(bytes)
+}
 
 /// A picture's place in the store: `2026/11/22/job_..._1.png`.
 ///

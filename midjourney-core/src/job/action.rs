@@ -318,6 +318,21 @@ impl Action {
         }
     }
 
+    /// Whether what comes of it is a grid of four pictures, as long as the upstream holds none of them back.
+    pub const fn makes_grid(self) -> bool {
+        matches!(
+            self,
+            Self::Imagine
+                | Self::Variation { .. }
+                | Self::Reroll
+                | Self::Remix { .. }
+                | Self::Zoom { .. }
+                | Self::Pan { .. }
+                | Self::Inpaint
+                | Self::Blend { .. }
+        )
+    }
+
     /// Whether what comes of it is text and no picture.
     pub const fn gives_text(self) -> bool {
         matches!(self, Self::Describe | Self::Shorten)

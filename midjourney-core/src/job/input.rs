@@ -74,12 +74,14 @@ pub enum Input {
     Stored,
     /// The links had died; the upstream gave new ones.
     Renewed(RemoteResult),
-    /// The pictures could not be fetched or stored.
+    /// Not all pictures could be fetched and stored.
     StoreFailed {
         /// Why.
         failure: Failure,
         /// Whether trying again may help.
         retry: bool,
+        /// Whether some are there.
+        some: bool,
     },
     /// Somebody wants it cancelled.
     CancelRequested,

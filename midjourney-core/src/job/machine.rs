@@ -159,8 +159,9 @@ pub fn step(life: &Life, input: Input, policy: &Policy, at: Moment) -> Result<Tr
             },
             Input::Renewed(result),
         ) => Ok(next.renewed(upstream.clone(), result)),
-        (JobState::Storing { .. }, Input::StoreFailed { failure, retry }) => {
-            Ok(next.store_failed(failure, retry))
+        (JobState::Storing { upstream, result, .. }, Input::StoreFailed { failure, retry, some }) => {
+            let completed = || next.completed(upstream.clone(), result.clone());
+            Ok(next.store_failed(failure, retry, some.then_some(completed)))
         }
 
         (state, input) => Err(InvalidTransition {

@@ -444,6 +444,7 @@ fn finished_pictures_wait_for_room_in_our_own_storage() {
     let failed = |kind| Input::StoreFailed {
         failure: failure(kind),
         retry: true,
+        some: false,
     };
     // A fetch that fails first after hours in which nobody fetched is only the first try.
     let woken = at(policy.store_limit.as_secs() * 3);
@@ -463,6 +464,33 @@ fn finished_pictures_wait_for_room_in_our_own_storage() {
         life.failure().map(|f| (f.kind, f.spent)),
         Some((FailureKind::StorageFailed, Spent::Yes))
     );
+}
+
+#[test]
+fn what_has_come_is_kept_and_the_job_says_what_has_not() {
+    let policy = Policy::default();
+    let life = live([
+        start(),
+        accepted(),
+        Input::Observed(RemoteStatus::Succeeded(result())),
+    ]);
+    let failed = |retry, some| Input::StoreFailed {
+        failure: failure(FailureKind::ImageUnavailable),
+        retry,
+        some,
+    };
+    // While another try may help, it is made.
+    let again = step(&life, failed(true, true), &policy, at(1)).unwrap().life;
+    assert_eq!(again.state.stage(), Some(Stage::Storing));
+    let kept = step(&life, failed(false, true), &policy, at(1)).unwrap();
+    assert_eq!(kept.life.state.status(), Status::Completed);
+    assert_eq!(kept.event, Some(EventKind::Completed));
+    assert_eq!(
+        kept.life.failure().map(|failure| (failure.kind, failure.spent)),
+        Some((FailureKind::ImageUnavailable, Spent::Yes))
+    );
+    let nothing = step(&life, failed(false, false), &policy, at(1)).unwrap().life;
+    assert_eq!(nothing.state.status(), Status::Failed);
 }
 
 #[test]
@@ -632,7 +660,11 @@ fn any_input() -> impl Strategy<Value = Input> {
         fault().prop_map(Input::ConfirmLost),
         Just(Input::Stored),
         Just(Input::Renewed(result())),
-        (fault(), any::<bool>()).prop_map(|(failure, retry)| Input::StoreFailed { failure, retry }),
+        (fault(), any::<bool>(), any::<bool>()).prop_map(|(failure, retry, some)| Input::StoreFailed {
+            failure,
+            retry,
+            some
+        }),
         Just(Input::CancelRequested),
         Just(Input::CancelDone),
         Just(Input::CancelTooLate),

@@ -47,6 +47,7 @@ mod outgoing;
     feature = "upstream-youchuan"
 ))]
 mod partner;
+mod pictures;
 mod pool;
 mod pools;
 mod races;

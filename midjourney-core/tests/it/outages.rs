@@ -178,12 +178,13 @@ fn files() -> Vec<(&'static str, Vec<u8>, Option<MediaType>)> {
     use MediaType as M;
     let png = tiny_png(1).to_vec();
     let jpeg =
-        b"\xff\xd8\xff\xe0\0\x10JFIF\0\x01\x01\0\0\x01\0\x01\0\0\xff\xc0\0\x11\x08\0\x01\0\x01\x03".to_vec();
+        b"\xff\xd8\xff\xe0\0\x10JFIF\0\x01\x01\0\0\x01\0\x01\0\0\xff\xc0\0\x11\x08\0\x01\0\x01\x03\xff\xd9"
+            .to_vec();
     let stored = |name, bytes, kind| (name, bytes, Some(kind));
     let refused = |name: &'static str, bytes: &[u8]| (name, bytes.to_vec(), None);
     vec![
         stored("png", png.clone(), M::Png),
-        stored("jpeg", jpeg, M::Jpeg),
+        stored("jpeg", jpeg.clone(), M::Jpeg),
         stored("gif 87", b"GIF87a\x01\0\x01\0\0\0\0;".to_vec(), M::Gif),
         stored("gif 89", b"GIF89a\x01\0\x01\0\0\0\0;".to_vec(), M::Gif),
         stored("webp", riff(b"WEBPVP8X\x0a\0\0\0"), M::WebP),
@@ -217,6 +218,11 @@ fn files() -> Vec<(&'static str, Vec<u8>, Option<MediaType>)> {
         refused("svg with a head", b"<?xml version='1.0'?><svg/>"),
         refused("json", b"{\"error\":\"expired\"}"),
         refused("text", b"gone"),
+        refused("half a png", &png[..png.len() - 5]),
+        refused("half a jpeg", &jpeg[..jpeg.len() - 1]),
+        refused("half a gif", b"GIF89a\x01\0\x01\0\0\0\0"),
+        refused("half a webp", &riff(b"WEBPVP8X\x0a\0\0\0")[..18]),
+        refused("half an mp4", &boxed(b"isom")[..14]),
         refused("half a mark", b"\x89PN"),
         refused("a mark with a line end mended", b"\x89PNG\n\x1a\n\0\0\0\rIHDR"),
         refused("pdf", b"%PDF-1.7"),

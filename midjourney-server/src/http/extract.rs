@@ -10,7 +10,7 @@ use axum::{
 };
 use bytes::Bytes;
 use futures_util::StreamExt as _;
-use midjourney_core::job::IdempotencyKey;
+use midjourney_core::{image::rendition::MAX_SIDE, job::IdempotencyKey};
 use serde::{
     Deserialize, Deserializer,
     de::{DeserializeOwned, IgnoredAny},
@@ -241,6 +241,17 @@ pub(super) fn limit<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option
             "expected a whole number from 1 to 200, not {text:?}"
         ))),
     }
+}
+
+/// The side of a picture, in pixels.
+pub(super) fn side<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u32>, D::Error> {
+    let text = Cow::<'de, str>::deserialize(deserializer)?;
+    let side = text.parse().ok().filter(|side| (1..=MAX_SIDE).contains(side));
+    side.map(Some).ok_or_else(|| {
+        serde::de::Error::custom(format!(
+            "expected a number of pixels from 1 to {MAX_SIDE}, not {text:?}"
+        ))
+    })
 }
 
 /// The number of an event.

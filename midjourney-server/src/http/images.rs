@@ -1,6 +1,6 @@
 //! Pictures: what is known about them, and their bytes.
 
-use std::sync::Arc;
+use std::{ops::Range, sync::Arc};
 
 use axum::{
     Json,
@@ -10,10 +10,12 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use base64::Engine as _;
+use bytes::Bytes;
 use midjourney_core::{
     error::Error,
     gateway::ImageView,
     id::{ImageId, JobId},
+    image::{Image, MediaType, raster::Encoding, rendition::Rendition},
     job::ImageQuery,
     link::image_path,
     page::Cursor,
@@ -130,10 +132,58 @@ pub(super) async fn get(
     }))
 }
 
-/// Get the bytes of an image, or a part of them.
+/// How the bytes are wanted.
+#[derive(Debug, Default, Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(super) struct Shape {
+    /// No wider than this, in pixels: a smaller picture in the same proportions.
+    #[serde(default, deserialize_with = "extract::side")]
+    #[param(minimum = 1, maximum = 4096)]
+    width: Option<u32>,
+    /// No higher than this, in pixels.
+    #[serde(default, deserialize_with = "extract::side")]
+    #[param(minimum = 1, maximum = 4096)]
+    height: Option<u32>,
+    /// The kind of file: `png`, `jpeg` or `webp`; what it is already where nothing is said.
+    #[param(value_type = Option<String>)]
+    format: Option<Encoding>,
+    /// With `true`, the prompt and where the picture comes from are written into the file, as XMP (IPTC 2025.1).
+    #[serde(default)]
+    #[param(value_type = Option<bool>)]
+    metadata: bool,
+}
+
+impl Shape {
+    const fn rendition(&self) -> Rendition {
+        Rendition::new(self.width, self.height, self.format)
+    }
+
+    /// The strong tag of the picture in this shape.
+    fn etag(&self, image: &Image) -> String {
+        let digest = image.digest;
+        if self.is_original(image) {
+            return format!("\"{digest}\"");
+        }
+        let side = |side: Option<u32>| side.unwrap_or(0);
+        let format = self.format.map_or("", |format| format.media_type().extension());
+        let metadata = if self.metadata { "m" } else { "" };
+        format!(
+            "\"{digest}-{}x{}{format}{metadata}\"",
+            side(self.width),
+            side(self.height)
+        )
+    }
+
+    fn is_original(&self, image: &Image) -> bool {
+        !self.metadata && self.rendition().is_met_by(image.media_type, image.size)
+    }
+}
+
+/// Get the bytes of an image, or a part of them; in another size or format where that is asked for.
 #[utoipa::path(get, path = "/images/{id}/content", tag = "images",
     params(
         ("id" = String, Path, description = "The image's id."),
+        Shape,
         Proof,
         ("Range" = Option<String>, Header, description = "One range of bytes, such as `bytes=0-1023`."),
         ("If-Range" = Option<String>, Header, description = "The `ETag` that the range continues."),
@@ -141,7 +191,7 @@ pub(super) async fn get(
     ),
     responses(
         (status = 200, description = "The picture.", content_type = "image/png", body = Vec<u8>,
-            headers(("ETag" = String, description = "The SHA-256 of the bytes."))),
+            headers(("ETag" = String, description = "The SHA-256 of the original, and the shape where it is another."))),
         (status = 206, description = "The part of it that was asked for.", content_type = "image/png", body = Vec<u8>),
         (status = 304, description = "The copy at hand is good."),
     ),
@@ -150,13 +200,13 @@ pub(super) async fn content(
     State(app): State<Arc<App>>,
     ApiPath(id): ApiPath<ImageId>,
     ApiQuery(proof): ApiQuery<Proof>,
+    ApiQuery(shape): ApiQuery<Shape>,
     method: Method,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let linked = app.links.check(&proof, &image_path(id))?;
     let image = app.gateway.image(id).await?;
-    let etag = format!("\"{}\"", image.digest);
-    let name = image.key.as_str().rsplit('/').next().unwrap_or("image");
+    let etag = shape.etag(&image);
     let common = [
         (header::ETAG, etag.clone()),
         (header::ACCEPT_RANGES, "bytes".to_owned()),
@@ -177,43 +227,87 @@ pub(super) async fn content(
     if matches_etag(&headers, &etag) {
         return Ok((StatusCode::NOT_MODIFIED, common).into_response());
     }
+    let file = File::open(&app, &image, &shape).await?;
     let wanted = if method == Method::GET {
-        wanted(&headers, image.bytes, &etag)
+        wanted(&headers, file.length, &etag)
     } else {
         Wanted::Whole
     };
     let (status, range) = match wanted {
         Wanted::Whole => (StatusCode::OK, None),
         Wanted::Part(start, end) => (StatusCode::PARTIAL_CONTENT, Some(start..end)),
-        Wanted::Outside => return Ok(outside(image.bytes)),
+        Wanted::Outside => return Ok(outside(file.length)),
     };
     let length = range
         .as_ref()
-        .map_or(image.bytes, |range| range.end.saturating_sub(range.start));
+        .map_or(file.length, |range| range.end.saturating_sub(range.start));
     let span = range.as_ref().map(|range| {
         let last = range.end.saturating_sub(1);
         (
             header::CONTENT_RANGE,
-            format!("bytes {}-{last}/{}", range.start, image.bytes),
+            format!("bytes {}-{last}/{}", range.start, file.length),
         )
     });
+    let described = [
+        (header::CONTENT_TYPE, file.media_type.mime().to_owned()),
+        (header::CONTENT_DISPOSITION, file.disposition(&image)),
+    ];
     let body = if method == Method::HEAD {
         Body::empty()
     } else {
-        Body::from_stream(app.gateway.picture(id, range).await?.body)
+        file.body(&app, id, range).await?
     };
-    let described = [
-        (header::CONTENT_TYPE, image.media_type.mime().to_owned()),
-        (
-            header::CONTENT_DISPOSITION,
-            format!("inline; filename=\"{name}\""),
-        ),
-    ];
     let mut response = (status, common, described, body).into_response();
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
     headers.extend(span.and_then(|(name, value)| Some((name, HeaderValue::try_from(value).ok()?))));
     Ok(response)
+}
+
+/// The bytes in the shape that was asked for.
+struct File {
+    media_type: MediaType,
+    length: u64,
+    /// Those that were made for this; else the original's.
+    made: Option<Bytes>,
+}
+
+impl File {
+    async fn open(app: &App, image: &Image, shape: &Shape) -> Result<Self, Problem> {
+        if shape.is_original(image) {
+            return Ok(Self {
+                media_type: image.media_type,
+                length: image.bytes,
+                made: None,
+            });
+        }
+        let mut rendered = app.gateway.rendition(image.id, &shape.rendition()).await?;
+        if shape.metadata {
+            rendered = app.gateway.described(rendered).await?;
+        }
+        Ok(Self {
+            media_type: rendered.media_type,
+            length: u64::try_from(rendered.bytes.len()).unwrap_or(u64::MAX),
+            made: Some(rendered.bytes),
+        })
+    }
+
+    fn disposition(&self, image: &Image) -> String {
+        let name = image.key.as_str().rsplit('/').next().unwrap_or("image");
+        let stem = name.split('.').next().unwrap_or(name);
+        format!("inline; filename=\"{stem}.{}\"", self.media_type.extension())
+    }
+
+    async fn body(self, app: &App, id: ImageId, range: Option<Range<u64>>) -> Result<Body, Problem> {
+        let Some(made) = self.made else {
+            return Ok(Body::from_stream(app.gateway.picture(id, range).await?.body));
+        };
+        let place = |at: u64| usize::try_from(at).unwrap_or(usize::MAX).min(made.len());
+        Ok(Body::from(match range {
+            Some(range) => made.slice(place(range.start)..place(range.end)),
+            None => made,
+        }))
+    }
 }
 
 fn outside(length: u64) -> Response {

@@ -144,6 +144,90 @@ async fn images_are_listed_and_given_as_text() {
     );
 }
 
+/// Other sizes and formats are pictures of their own: with their own tag, and in parts where that is asked for.
+#[tokio::test(flavor = "multi_thread")]
+async fn pictures_are_given_in_other_sizes_and_formats() {
+    let server = Setup::new().start().await;
+    let job = server.finished("a red fox --ar 3:2").await;
+    let image = &job["images"][1];
+    let place = format!("/images/{}/content", text(image, "id"));
+    let full = server.get(&place).send().await.unwrap();
+    let full_tag = header(full.headers(), "etag").to_owned();
+    let small = |side: &str| image[side].as_u64().unwrap() / 2;
+    let (half_wide, half_high) = (small("width"), small("height"));
+    for (wish, media_type, format) in [
+        (format!("width={half_wide}"), "image/png", image::ImageFormat::Png),
+        (
+            format!("width={half_wide}&format=webp"),
+            "image/webp",
+            image::ImageFormat::WebP,
+        ),
+        (
+            format!("width=500&height={half_high}&format=jpeg"),
+            "image/jpeg",
+            image::ImageFormat::Jpeg,
+        ),
+    ] {
+        let place = format!("{place}?{wish}");
+        let answer = server.get(&place).send().await.unwrap();
+        assert_eq!(answer.status(), StatusCode::OK, "{wish}");
+        let headers = answer.headers().clone();
+        let tag = header(&headers, "etag").to_owned();
+        assert_eq!(header(&headers, "content-type"), media_type);
+        assert_ne!(tag, full_tag);
+        let bytes = answer.bytes().await.unwrap();
+        assert_eq!(header(&headers, "content-length"), bytes.len().to_string());
+        let picture = image::load_from_memory_with_format(&bytes, format).unwrap();
+        let size = (u64::from(picture.width()), u64::from(picture.height()));
+        assert_eq!(size, (half_wide, half_high), "{wish}");
+
+        let fresh = server
+            .get(&place)
+            .header("if-none-match", &tag)
+            .send()
+            .await
+            .unwrap();
+        assert_eq!(fresh.status(), StatusCode::NOT_MODIFIED);
+        let part = server
+            .get(&place)
+            .header("range", "bytes=5-")
+            .send()
+            .await
+            .unwrap();
+        assert_eq!(part.status(), StatusCode::PARTIAL_CONTENT);
+        assert_eq!(part.bytes().await.unwrap(), bytes.slice(5..));
+    }
+    // A wish that the original meets gets the original, to the byte.
+    let large = server
+        .get(&format!("{place}?width=4096&format=png"))
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(header(large.headers(), "etag"), full_tag);
+
+    let wish = "format=webp&metadata=true";
+    let answer = server.get(&format!("{place}?{wish}")).send().await.unwrap();
+    let name = header(answer.headers(), "content-disposition").to_owned();
+    assert!(name.ends_with("_1.webp\""), "{name}");
+    let bytes = answer.bytes().await.unwrap();
+    let words = String::from_utf8_lossy(&bytes);
+    assert!(words.contains("a red fox --ar 3:2") && words.contains("Midjourney (simulated)"));
+    image::load_from_memory(&bytes).unwrap();
+
+    for (wish, field, expected) in [
+        ("width=0", "width", "1 to 4096"),
+        ("width=4097", "width", "1 to 4096"),
+        ("height=big", "height", "1 to 4096"),
+        ("format=tiff", "format", "`png`, `jpeg`, `webp`"),
+        ("metadata=yes", "metadata", "`true` or `false`"),
+    ] {
+        let (status, problem) = send(server.get(&format!("{place}?{wish}"))).await;
+        assert_eq!(status, StatusCode::BAD_REQUEST, "{wish}");
+        let told = problem.to_string();
+        assert!(told.contains(field) && told.contains(expected), "{wish}: {told}");
+    }
+}
+
 /// H7: nothing in the path reaches the file system, because only ids get through.
 #[tokio::test]
 async fn no_path_leads_out_of_the_store() {

@@ -522,8 +522,14 @@ impl Next<'_> {
     }
 
     /// The pictures are paid for and nowhere else for long: both the tries and the time must be used up, and what only
-    /// our own storage is to blame for is tried for as long as links may live.
-    pub(super) fn store_failed(&self, failure: Failure, retry: bool) -> Transition {
+    /// our own storage is to blame for is tried for as long as links may live. Then the job is `completed` with those that
+    /// are there, and says what became of the others.
+    pub(super) fn store_failed(
+        &self,
+        failure: Failure,
+        retry: bool,
+        completed: Option<impl FnOnce() -> Transition>,
+    ) -> Transition {
         let failure = failure.with_spent(Spent::Yes);
         let tries = self.life.attempts.saturating_add(1);
         let limit = if failure.kind == FailureKind::StorageFailed {
@@ -533,7 +539,14 @@ impl Next<'_> {
         };
         let over = tries >= self.policy.store_attempts && self.passed(self.life.entered, limit);
         if !retry || over {
-            return self.failed(failure);
+            return match completed {
+                Some(completed) => {
+                    let mut next = completed();
+                    next.life.trouble = Some(failure);
+                    next
+                }
+                None => self.failed(failure),
+            };
         }
         self.again(
             self.policy.retry.wait(self.life.attempts, self.at.chance),
