@@ -18,11 +18,12 @@ use midjourney_core::{
     engine::{EngineConfig, Parts},
     gateway::{Gateway, Imagine, PromptRules},
     id::{ImageId, JobId, UploadId},
-    image::{Image, ImageKey, Upload},
+    image::{Image, ImageKey, MarkChange, Upload},
     job::{
         AccountName, CallbackQuery, CallbackRecord, CallbackTally, Changes, Claim, Claimed, Commit, Counts,
-        Event, IdempotencyKey, ImageQuery, Insertion, Job, JobQuery, JobStore, Lease, Live, NewJobs, Owner,
-        Policy, Position, Purse, Removal, RequestDigest, Share, StoreError, UpstreamId, Verdict,
+        Event, IdempotencyKey, ImageQuery, ImageSearch, Insertion, Job, JobQuery, JobStore, Lease, Live,
+        NewJobs, Owner, Policy, Position, Purse, Removal, RequestDigest, Share, StoreError, UpstreamId,
+        Verdict,
     },
     memory::{MemoryImageStore, MemoryJobStore},
     page::Page,
@@ -116,6 +117,14 @@ impl<S: JobStore> JobStore for Journaled<S> {
 
     async fn image(&self, id: ImageId) -> Result<Option<Image>, StoreError> {
         self.store.image(id).await
+    }
+
+    async fn search(&self, search: &ImageSearch) -> Result<Page<Image>, StoreError> {
+        self.store.search(search).await
+    }
+
+    async fn mark(&self, id: ImageId, change: &MarkChange) -> Result<Option<Image>, StoreError> {
+        self.store.mark(id, change).await
     }
 
     async fn put_upload(&self, upload: &Upload) -> Result<(), StoreError> {

@@ -8,11 +8,11 @@
 //! along, at that account's price and of that day; one that is submitted again, though it may have been paid, is charged
 //! again.
 
-use std::{fmt, iter::Sum, ops::Range, str::FromStr, time::Duration};
+use std::{fmt, iter::Sum, str::FromStr, time::Duration};
 
 use serde::{Serialize, Serializer, ser::Error as _};
 
-use crate::clock::Timestamp;
+use crate::clock::{Day, Timestamp};
 
 /// An amount in the operator's own unit (credits, points, cents), kept in thousandths. Written as a decimal number, in
 /// JSON too: it ends at [`Credits::MAX`], so that every reader of JSON reads the very amount.
@@ -213,49 +213,8 @@ impl Period {
     pub fn rest(self, now: Timestamp) -> Duration {
         match self {
             Self::Day => Day::of(now).next().start().saturating_since(now),
-            Self::Month => Day::of(now).first_of_next_month().start().saturating_since(now),
+            Self::Month => Day::of(now).month().end.start().saturating_since(now),
         }
-    }
-}
-
-/// A day of UTC, counted from 1970-01-01: what purses keep their accounts by.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Day(i64);
-
-const MILLIS: i64 = 86_400_000;
-
-impl Day {
-    /// The day that `now` is in.
-    pub const fn of(now: Timestamp) -> Self {
-        Self(now.as_millis().div_euclid(MILLIS))
-    }
-
-    /// Its number; 0 is 1970-01-01.
-    pub const fn number(self) -> i64 {
-        self.0
-    }
-
-    const fn start(self) -> Timestamp {
-        Timestamp::from_millis(self.0.saturating_mul(MILLIS))
-    }
-
-    const fn next(self) -> Self {
-        Self(self.0.saturating_add(1))
-    }
-
-    /// The days of its month.
-    pub fn month(self) -> Range<Self> {
-        self.first_of_month()..self.first_of_next_month()
-    }
-
-    fn first_of_month(self) -> Self {
-        let (_, _, day) = self.start().utc_date();
-        Self(self.0.saturating_sub(i64::from(day) - 1))
-    }
-
-    fn first_of_next_month(self) -> Self {
-        // 31 days on is in the next month, wherever one begins at the first.
-        Self(self.first_of_month().0.saturating_add(31)).first_of_month()
     }
 }
 

@@ -3,6 +3,8 @@
 //! Nothing in this workspace asks the operating system for the time or for randomness on its own: both come in
 //! through [`Clock`] and [`Entropy`], so that every decision can be replayed in a test.
 
+mod day;
+
 use std::{
     cell::RefCell,
     fmt,
@@ -13,6 +15,8 @@ use std::{
 
 use async_trait::async_trait;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+
+pub use self::day::{Day, ParseDayError};
 
 /// A moment, in whole milliseconds since 1970-01-01T00:00:00Z.
 ///

@@ -37,7 +37,7 @@ use std::{sync::Arc, time::Duration};
 use tokio::{sync::watch, task::JoinHandle};
 
 pub use self::clean::Cleaned;
-pub(crate) use self::clean::clean;
+pub(crate) use self::clean::{clean, remove_files};
 use crate::{
     accounts::Accounts,
     budget::Budgets,

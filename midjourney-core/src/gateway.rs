@@ -20,6 +20,7 @@ mod callbacks;
 mod follow_ups;
 mod hub;
 mod intake;
+mod library;
 mod pictures;
 mod probes;
 #[cfg(feature = "renditions")]
@@ -37,6 +38,7 @@ pub use accounts::{AccountView, BudgetView, SpendingView};
 pub use act::{Act, Start};
 pub use hub::SharedEvent;
 pub use intake::{Accepted, Imagine, PromptCheck, PromptRules};
+pub use library::MAX_LINEAGE;
 pub use pictures::Picture;
 pub use probes::{CallbackStatusView, ProbeView};
 #[cfg(feature = "renditions")]
@@ -46,7 +48,8 @@ pub use watch_all::{WatchAll, WatchFilter};
 pub use webhooks::{MOST_SUBSCRIPTIONS, Subscribe};
 
 pub use crate::view::{
-    AttemptView, CallbackView, DeliveryView, EventView, FailureView, ImageView, JobView, SubscriptionView,
+    AttemptView, CallbackView, DeliveryView, EventView, FailureView, ImageView, JobView, LineageView,
+    SubscriptionView,
 };
 use crate::{
     engine::{self, Cleaned, Engine, EngineConfig, Parts},

@@ -1,6 +1,7 @@
 //! Pictures: what is known about them, and where their bytes are kept.
 
 pub(crate) mod ending;
+pub mod marks;
 #[cfg(feature = "renditions")]
 pub mod provenance;
 #[cfg(feature = "renditions")]
@@ -16,6 +17,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
+pub use marks::{InvalidTag, MAX_TAGS, MarkChange, Marks, Tag};
 pub(crate) use sniff::peek;
 pub use sniff::{MediaType, Sniffed, sniff};
 pub(crate) use store::read_whole;
@@ -110,12 +112,14 @@ pub struct Image {
     pub source_url: String,
     /// When it was stored.
     pub created: Timestamp,
+    /// What people have put on it.
+    pub marks: Marks,
 }
 
 impl Image {
-    /// A picture whose bytes are stored.
+    /// A picture whose bytes are stored, without marks.
     #[expect(clippy::too_many_arguments, reason = "a row has this many columns")]
-    pub const fn new(
+    pub fn new(
         id: ImageId,
         job: JobId,
         owner: Owner,
@@ -142,6 +146,13 @@ impl Image {
             size,
             source_url,
             created,
+            marks: Marks::default(),
         }
+    }
+
+    /// The same picture with these marks.
+    pub fn with_marks(mut self, marks: Marks) -> Self {
+        self.marks = marks;
+        self
     }
 }

@@ -11,6 +11,7 @@
 //! - [`purse`]: who pays for a job.
 //! - [`retention`]: how long what is over is kept.
 //! - [`commit`]: one change of one job.
+//! - [`library`]: how pictures are found again.
 //! - [`store`]: the [`JobStore`] trait and what passes through it.
 
 pub mod action;
@@ -19,6 +20,7 @@ pub mod commit;
 pub mod event;
 pub mod failure;
 pub mod input;
+pub mod library;
 pub mod machine;
 pub mod policy;
 pub mod purse;
@@ -38,6 +40,7 @@ pub use commit::{Commit, LeaseEnd, Transfer};
 pub use event::{Event, EventKind, Position};
 pub use failure::{Failure, FailureKind, Spent};
 pub use input::{Input, Resolution};
+pub use library::{ImageSearch, Shelf, Sought, Term};
 pub use machine::{InvalidTransition, Moment, Transition, step};
 pub use policy::{Backoff, Policy};
 pub use purse::{Billing, Charge, Entry, Overdrawn, Purse};

@@ -154,6 +154,7 @@ mod tests {
         assert_all_listed(
             concat!(
                 include_str!("testing/job_store.rs"),
+                include_str!("testing/job_store/library.rs"),
                 include_str!("testing/job_store/money.rs"),
                 include_str!("testing/job_store/callbacks.rs"),
                 include_str!("testing/job_store/removal.rs")

@@ -1,11 +1,13 @@
 //! Jobs and pictures as they are shown: one envelope for HTTP, MCP and the command line.
 
 mod event;
+mod lineage;
 mod webhooks;
 
 use serde::Serialize;
 
 pub use self::event::EventView;
+pub use self::lineage::LineageView;
 pub use self::webhooks::{AttemptView, DeliveryView, SubscriptionView};
 
 use crate::{
@@ -133,6 +135,10 @@ pub struct ImageView {
     pub height: Option<u32>,
     /// SHA-256 of the bytes, in hex.
     pub sha256: String,
+    /// Whether it is kept, whatever retention says.
+    pub pinned: bool,
+    /// What people have filed it under.
+    pub tags: Vec<String>,
     /// When it was stored.
     #[cfg_attr(feature = "openapi", schema(value_type = String, format = DateTime))]
     pub created_at: Timestamp,
@@ -231,6 +237,8 @@ impl ImageView {
             width: image.size.map(|(width, _)| width),
             height: image.size.map(|(_, height)| height),
             sha256: image.digest.to_string(),
+            pinned: image.marks.pinned,
+            tags: image.marks.tags.iter().map(ToString::to_string).collect(),
             created_at: image.created,
         }
     }

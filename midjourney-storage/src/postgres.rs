@@ -11,6 +11,7 @@ mod commands;
 mod db;
 mod deliveries;
 mod error;
+mod library;
 mod link;
 mod listen;
 mod migrate;
@@ -33,11 +34,11 @@ use midjourney_core::{
     clock::Timestamp,
     error::{Applied, Chain, Retry},
     id::{ImageId, JobId, UploadId},
-    image::{Image, ImageKey, Upload},
+    image::{Image, ImageKey, MarkChange, Upload},
     job::{
         AccountName, CallbackQuery, CallbackRecord, CallbackTally, Changes, Claim, Claimed, Commit, Counts,
-        Event, IdempotencyKey, ImageQuery, Insertion, Job, JobQuery, JobStore, Lease, Live, NewJobs, Owner,
-        Position, Purse, Removal, RequestDigest, Share, StoreError, UpstreamId, Verdict,
+        Event, IdempotencyKey, ImageQuery, ImageSearch, Insertion, Job, JobQuery, JobStore, Lease, Live,
+        NewJobs, Owner, Position, Purse, Removal, RequestDigest, Share, StoreError, UpstreamId, Verdict,
     },
     page::Page,
 };
@@ -49,6 +50,7 @@ use self::{
     commands::{Change, Insert, Ping, PutUpload},
     db::Db,
     error::{BACKEND, classify, failed},
+    library::Mark,
     link::{Link, within},
     listen::Listener,
     removal::{Forget, Remove},
@@ -57,7 +59,7 @@ use self::{
 use crate::rows::{
     Earlier, RawEvent, RawImage, RawJob, RawLeftover, RawUpload,
     callbacks::{RawCallback, RawTally},
-    clamped, decoded,
+    clamped, decoded, library as stored,
 };
 
 /// Answers a question over any connection. One that does not answer in time is not used again.
@@ -322,6 +324,18 @@ impl JobStore for PostgresJobStore {
         Ok(Page::from_probe(images, limit, |image: &Image| {
             *image.id.as_bytes()
         }))
+    }
+
+    async fn search(&self, search: &ImageSearch) -> Result<Page<Image>, StoreError> {
+        let limit = clamped(search.limit);
+        let rows = read!(self.link, "searching for images", |db| library::search(
+            db, search, limit
+        ))?;
+        stored::page(rows, search, limit)
+    }
+
+    async fn mark(&self, id: ImageId, change: &MarkChange) -> Result<Option<Image>, StoreError> {
+        self.writer.run(Mark(id, change.clone())).await
     }
 
     async fn put_upload(&self, upload: &Upload) -> Result<(), StoreError> {

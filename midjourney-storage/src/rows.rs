@@ -8,7 +8,7 @@ use midjourney_core::{
     clock::Timestamp,
     error::BoxError,
     id::{BatchId, ImageId, JobId, UploadId},
-    image::{Image, ImageDigest, ImageKey, ImageKind, MediaType, Upload},
+    image::{Image, ImageDigest, ImageKey, ImageKind, InvalidTag, Marks, MediaType, Upload},
     job::{
         AccountName, Charge, Event, EventKind, Insertion, Job, JobRequest, Life, Owner, Position, Status,
         StoreError,
@@ -20,6 +20,7 @@ use sha2::{Digest as _, Sha256};
 pub(crate) mod callbacks;
 pub(crate) mod change;
 pub(crate) mod deliveries;
+pub(crate) mod library;
 pub(crate) mod stored;
 pub(crate) mod tallies;
 mod value;
@@ -35,8 +36,7 @@ pub(crate) const EVENT: &str =
 /// The columns of [`RawUpload`], in its order.
 pub(crate) const UPLOAD: &str = "id, owner, key, digest, bytes, media_type, width, height, created_at";
 /// The columns of [`RawImage`], in its order.
-pub(crate) const IMAGE: &str =
-    "id, job, owner, kind, number, key, digest, bytes, media_type, width, height, source_url, created_at";
+pub(crate) const IMAGE: &str = "id, job, owner, kind, number, key, digest, bytes, media_type, width, height, source_url, created_at, pinned, tags";
 
 /// The number that stands for a status in a column.
 pub(crate) const fn status_code(status: Status) -> i64 {
@@ -305,7 +305,7 @@ impl RawEvent {
 
 /// A row of `images` as it was read.
 #[derive(Debug)]
-pub(crate) struct RawImage(pub(crate) [Value; 13]);
+pub(crate) struct RawImage(pub(crate) [Value; 15]);
 
 impl RawImage {
     /// The image in it.
@@ -324,6 +324,8 @@ impl RawImage {
             height,
             source_url,
             created,
+            pinned,
+            tags,
         ] = self.0;
         let own = id.clone();
         let row = || name(&own, |id| ImageId::from_bytes(id).to_string());
@@ -335,6 +337,12 @@ impl RawImage {
         };
         let (width, height) = (cell("width", width), cell("height", height));
         let kind = cell("kind", kind);
+        let mut marks = Marks::default();
+        marks.pinned = cell("pinned", pinned).int()? != 0;
+        marks.tags = cell("tags", tags).text_with(|text| {
+            let tags = text.split(' ').filter(|tag| !tag.is_empty());
+            Ok(tags.map(str::parse).collect::<Result<_, InvalidTag>>()?)
+        })?;
         Ok(Image::new(
             ImageId::from_bytes(cell("id", id).blob()?),
             JobId::from_bytes(cell("job", job).blob()?),
@@ -352,7 +360,8 @@ impl RawImage {
             size(&width, &height)?,
             cell("source_url", source_url).text()?,
             cell("created_at", created).time()?,
-        ))
+        )
+        .with_marks(marks))
     }
 }
 

@@ -14,6 +14,7 @@ mod commands;
 mod deliveries;
 mod delivery_store;
 mod error;
+mod library;
 mod migrate;
 mod newest;
 mod open;
@@ -38,11 +39,11 @@ use midjourney_core::{
     clock::Timestamp,
     error::{Applied, Chain, Retry},
     id::{ImageId, JobId, UploadId},
-    image::{Image, ImageKey, Upload},
+    image::{Image, ImageKey, MarkChange, Upload},
     job::{
         AccountName, CallbackQuery, CallbackRecord, CallbackTally, Changes, Claim, Claimed, Commit, Counts,
-        Event, IdempotencyKey, ImageQuery, Insertion, Job, JobQuery, JobStore, Lease, Live, NewJobs, Owner,
-        Position, Purse, Removal, RequestDigest, Share, StoreError, UpstreamId, Verdict,
+        Event, IdempotencyKey, ImageQuery, ImageSearch, Insertion, Job, JobQuery, JobStore, Lease, Live,
+        NewJobs, Owner, Position, Purse, Removal, RequestDigest, Share, StoreError, UpstreamId, Verdict,
     },
     page::Page,
 };
@@ -52,6 +53,7 @@ use self::{
     callbacks::PutCallbacks,
     commands::{Change, Extend, Insert, Ping, PutUpload},
     error::{BACKEND, failed},
+    library::Mark,
     newest::Newest,
     readers::Readers,
     removal::{Forget, Remove},
@@ -60,7 +62,7 @@ use self::{
 use crate::rows::{
     Earlier, RawEvent, RawImage, RawJob, RawLeftover, RawUpload,
     callbacks::{RawCallback, RawTally},
-    clamped, decoded,
+    clamped, decoded, library as stored,
 };
 
 /// How a [`SqliteJobStore`] works.
@@ -383,6 +385,22 @@ impl JobStore for SqliteJobStore {
         Ok(Page::from_probe(images, limit, |image: &Image| {
             *image.id.as_bytes()
         }))
+    }
+
+    async fn search(&self, search: &ImageSearch) -> Result<Page<Image>, StoreError> {
+        let limit = clamped(search.limit);
+        let sought = search.clone();
+        let rows = self
+            .readers
+            .read("searching for images", limit, move |db| {
+                library::search(db, &sought, limit)
+            })
+            .await?;
+        stored::page(rows, search, limit)
+    }
+
+    async fn mark(&self, id: ImageId, change: &MarkChange) -> Result<Option<Image>, StoreError> {
+        self.writer.run(Mark(id, change.clone())).await
     }
 
     async fn spent(&self, purses: &[Purse], now: Timestamp) -> Result<Vec<Spending>, StoreError> {

@@ -145,20 +145,26 @@ async fn remove_jobs(
     dry_run: bool,
     cleaned: &mut Cleaned,
 ) -> Result<(), StoreError> {
-    for job in &jobs {
+    let mut going = Vec::new();
+    for job in jobs {
         if job.status() == Status::Completed {
-            cleaned.count(&parts.jobs.images(&ImageQuery::of(job.id)).await?.items);
+            let images = parts.jobs.images(&ImageQuery::of(job.id)).await?.items;
+            if images.iter().any(|image| image.marks.pinned) {
+                continue;
+            }
+            cleaned.count(&images);
         }
         cleaned.jobs.push(job.id);
+        going.push(job);
     }
-    if !dry_run && !jobs.is_empty() {
-        parts.jobs.remove(&Removal::of_jobs(jobs)).await?;
+    if !dry_run && !going.is_empty() {
+        parts.jobs.remove(&Removal::of_jobs(going)).await?;
     }
     Ok(())
 }
 
 /// Those that were left over when a process died among them. One that cannot be removed is tried again an hour later.
-async fn remove_files(parts: &Parts) -> Result<(), StoreError> {
+pub(crate) async fn remove_files(parts: &Parts) -> Result<(), StoreError> {
     let mut failed: usize = 0;
     loop {
         let keys = parts.jobs.leftovers(FILES.saturating_add(failed)).await?;

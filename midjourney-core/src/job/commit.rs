@@ -1,12 +1,15 @@
 //! One change of one job, as a store makes it.
 
+use std::collections::BTreeSet;
+
 use super::{
     callback::CallbackRecord,
     event::EventKind,
+    library::{self, Term},
     machine::Transition,
     purse::{Billing, Charge, Entry},
     request::AccountName,
-    state::Life,
+    state::{Life, Status},
     store::{Job, Lease},
 };
 use crate::{
@@ -62,6 +65,8 @@ pub struct Commit {
     pub callback: Option<Box<CallbackRecord>>,
     /// Pictures that this change stored. A row with the same job, kind and index is replaced.
     pub images: Vec<Image>,
+    /// What its pictures are filed under from now on, where the change completes it.
+    pub terms: Option<BTreeSet<Term>>,
     /// When.
     pub now: Timestamp,
 }
@@ -69,7 +74,9 @@ pub struct Commit {
 impl Commit {
     /// Takes `job` to `life`, as read at its present version.
     pub fn new(job: &Job, life: Life, event: Option<EventKind>, now: Timestamp) -> Self {
+        let completed = life.state.status() == Status::Completed;
         Self {
+            terms: completed.then(|| library::terms(job, &[])),
             job: job.id,
             version: job.version,
             lease: None,

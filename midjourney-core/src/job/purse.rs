@@ -4,8 +4,8 @@ use std::fmt;
 
 use super::request::{AccountName, Owner};
 use crate::{
-    budget::{Budget, Budgets, Credits, Day, Period, Spending},
-    clock::Timestamp,
+    budget::{Budget, Budgets, Credits, Period, Spending},
+    clock::{Day, Timestamp},
 };
 
 /// Whose money it is.

@@ -10,7 +10,7 @@ use crate::{
 };
 
 /// How long jobs are kept after they ended, by how they did, and pictures by themselves. `None`, the default of all, is for
-/// ever. A job goes with its events and its pictures; a picture's job stays.
+/// ever. A job goes with its events and its pictures, unless one of these is pinned; a picture's job stays.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Retention {
@@ -44,10 +44,12 @@ impl Retention {
         kept.is_some_and(|kept| is_past(job.life.entered, kept, now)) && !needed.contains(&job.id)
     }
 
-    /// Whether `image` goes at `now`, by itself.
+    /// Whether `image` goes at `now`, by itself. Pinned ones never do.
     pub fn removes_image(&self, image: &Image, needed: &BTreeSet<JobId>, now: Timestamp) -> bool {
         let kept = self.images;
-        kept.is_some_and(|kept| is_past(image.created, kept, now)) && !needed.contains(&image.job)
+        kept.is_some_and(|kept| is_past(image.created, kept, now))
+            && !needed.contains(&image.job)
+            && !image.marks.pinned
     }
 }
 

@@ -9,6 +9,7 @@ use super::{
     callback::{CallbackQuery, CallbackRecord, CallbackTally, Verdict},
     commit::Commit,
     event::{Event, Position},
+    library::ImageSearch,
     purse::{Charge, Entry, Overdrawn, Purse},
     remote::UpstreamId,
     request::{AccountName, IdempotencyKey, JobRequest, Owner, RequestDigest},
@@ -20,7 +21,7 @@ use crate::{
     clock::Timestamp,
     error::{Applied, BoxError, Retry},
     id::{BatchId, ImageId, JobId, UploadId, WorkerId},
-    image::{Image, ImageKey, Upload},
+    image::{Image, ImageKey, MarkChange, Upload},
     page::{Cursor, Page},
 };
 
@@ -637,6 +638,17 @@ pub trait JobStore: fmt::Debug + Send + Sync + 'static {
     /// Images by descending id; those of one job by kind (grid first) and index.
     async fn images(&self, query: &ImageQuery) -> Result<Page<Image>, StoreError>;
 
+    /// Pictures of completed jobs by what these are filed under: those of the job that was accepted last first, in the
+    /// order of their [`Shelf`](super::Shelf)s, whose cursors lead on.
+    ///
+    /// **Contract:** a job is filed under [`Commit::terms`] once that is committed, and its pictures' marks are part of it
+    /// from the moment they are made. Pages stay stable while pictures come and go.
+    async fn search(&self, search: &ImageSearch) -> Result<Page<Image>, StoreError>;
+
+    /// Changes what people have put on a picture and returns it as it is then; `None` where there is no such picture, or its
+    /// job is not over.
+    async fn mark(&self, id: ImageId, change: &MarkChange) -> Result<Option<Image>, StoreError>;
+
     /// Keeps the row of a picture that a caller brought along; its bytes are stored already. Ids are new each time.
     async fn put_upload(&self, upload: &Upload) -> Result<(), StoreError>;
 
@@ -644,7 +656,7 @@ pub trait JobStore: fmt::Debug + Send + Sync + 'static {
     async fn upload(&self, id: UploadId) -> Result<Option<Upload>, StoreError>;
 
     /// Removes jobs with their events and pictures, and pictures whose jobs stay. A job stays that is not over or has
-    /// changed since it was judged, and so do pictures of a job that is not over.
+    /// changed since it was judged, and so do pictures of a job that is not over. Pinned pictures stay, and their jobs.
     ///
     /// **Contract:** in one transaction. The files of what was removed are [`leftovers`](JobStore::leftovers) then.
     /// Positions of events are never given again.

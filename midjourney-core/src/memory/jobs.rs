@@ -10,16 +10,16 @@ use tokio::sync::watch;
 
 use super::{callbacks::Callbacks, lock};
 use crate::{
-    budget::{Credits, Day, Spending},
-    clock::Timestamp,
+    budget::{Credits, Spending},
+    clock::{Day, Timestamp},
     error::{Applied, Retry},
     id::{ImageId, JobId, UploadId},
-    image::{Image, ImageKey, Upload},
+    image::{Image, ImageKey, MarkChange, Upload},
     job::{
         AccountName, CallbackQuery, CallbackRecord, CallbackTally, Changes, Claim, Claimed, Commit, Counts,
-        Entry, Event, EventKind, IdempotencyKey, ImageQuery, Insertion, Job, JobQuery, JobStore, Lease,
-        LeaseEnd, Live, NewJobs, Overdrawn, Owner, Position, Purse, Removal, RequestDigest, Share, Status,
-        StoreError, UpstreamId, Verdict, is_due, wakes_at,
+        Entry, Event, EventKind, IdempotencyKey, ImageQuery, ImageSearch, Insertion, Job, JobQuery, JobStore,
+        Lease, LeaseEnd, Live, NewJobs, Overdrawn, Owner, Position, Purse, Removal, RequestDigest, Share,
+        Shelf, Status, StoreError, Term, UpstreamId, Verdict, is_due, library, wakes_at,
     },
     page::{Cursor, Page},
 };
@@ -49,6 +49,8 @@ struct Row {
     leased_until: Option<Timestamp>,
     /// Indices into the events, the event with sequence `n` at `n - 1`.
     history: Vec<usize>,
+    /// What its pictures are filed under.
+    terms: BTreeSet<Term>,
 }
 
 impl Row {
@@ -111,6 +113,25 @@ impl Tables {
             };
         }
         Ok(())
+    }
+
+    /// Files the pictures of a job anew.
+    fn file(&mut self, job: JobId) {
+        let images: Vec<_> = self
+            .images
+            .values()
+            .filter(|image| image.job == job)
+            .cloned()
+            .collect();
+        if let Some(row) = self.jobs.get_mut(&job) {
+            row.terms = library::terms(&row.job, &images);
+        }
+    }
+
+    fn is_pinned(&self, job: JobId) -> bool {
+        self.images
+            .values()
+            .any(|image| image.job == job && image.marks.pinned)
     }
 
     fn earlier(
@@ -230,6 +251,7 @@ impl JobStore for MemoryJobStore {
                         epoch: 0,
                         leased_until: None,
                         history: Vec::new(),
+                        terms: BTreeSet::new(),
                     },
                 );
                 tables.tell(job.id, EventKind::Created, now);
@@ -370,6 +392,9 @@ impl JobStore for MemoryJobStore {
                 .get_mut(&commit.job)
                 .ok_or(StoreError::NoSuchJob(commit.job))?;
             row.job = job.clone();
+            if let Some(terms) = commit.terms {
+                row.terms = terms;
+            }
             if let Some((_, LeaseEnd::Release)) = commit.lease {
                 row.leased_until = None;
             }
@@ -428,7 +453,7 @@ impl JobStore for MemoryJobStore {
         let mut gone = BTreeSet::new();
         for (id, version) in &removal.jobs {
             let judged = |row: &Row| row.job.version == *version && row.job.status().is_final();
-            if tables.jobs.get(id).is_some_and(judged) {
+            if !tables.is_pinned(*id) && tables.jobs.get(id).is_some_and(judged) {
                 tables.jobs.remove(id);
                 gone.insert(*id);
             }
@@ -441,14 +466,16 @@ impl JobStore for MemoryJobStore {
             .values()
             .filter(|image| {
                 let is_over = |row: &Row| row.job.status().is_final();
-                gone.contains(&image.job)
-                    || (removal.images.contains(&image.id) && tables.jobs.get(&image.job).is_none_or(is_over))
+                let wanted = removal.images.contains(&image.id) && !image.marks.pinned;
+                gone.contains(&image.job) || (wanted && tables.jobs.get(&image.job).is_none_or(is_over))
             })
             .map(|image| image.id)
             .collect();
         for id in images {
-            let image = tables.images.remove(&id);
-            tables.leftovers.extend(image.map(|image| image.key));
+            if let Some(image) = tables.images.remove(&id) {
+                tables.file(image.job);
+                tables.leftovers.insert(image.key);
+            }
         }
         Ok(())
     }
@@ -491,6 +518,51 @@ impl JobStore for MemoryJobStore {
         Ok(Page::from_probe(rows, limit, |image: &Image| {
             *image.id.as_bytes()
         }))
+    }
+
+    async fn search(&self, search: &ImageSearch) -> Result<Page<Image>, StoreError> {
+        let tables = lock(&self.tables);
+        let sought = search.sought();
+        let limit = clamped(search.limit);
+        let behind = search.after.map(Shelf::behind);
+        let mut found: Vec<_> = tables
+            .images
+            .values()
+            .filter_map(|image| {
+                let row = tables.jobs.get(&image.job)?;
+                let first = u64::try_from(*row.history.first()?).ok()?;
+                let place = Shelf::of(first.saturating_add(1), image);
+                let meant = row.job.status() == Status::Completed
+                    && sought
+                        .iter()
+                        .all(|any| any.iter().any(|sought| sought.is_in(&row.terms)))
+                    && search.takes(image)
+                    && behind.is_none_or(|behind| place.comes_after(behind));
+                meant.then_some((place, image))
+            })
+            .collect();
+        found.sort_by_key(|(place, _)| (Reverse(place.job), place.image));
+        let more = found.len() > limit;
+        found.truncate(limit);
+        let next = found.last().filter(|_| more).map(|(shelf, _)| shelf.cursor());
+        let items = found.into_iter().map(|(_, image)| image.clone()).collect();
+        Ok(Page::new(items, next))
+    }
+
+    async fn mark(&self, id: ImageId, change: &MarkChange) -> Result<Option<Image>, StoreError> {
+        let mut guard = lock(&self.tables);
+        let tables = &mut *guard;
+        let Some(image) = tables.images.get_mut(&id) else {
+            return Ok(None);
+        };
+        let is_over = |row: &Row| row.job.status().is_final();
+        if !tables.jobs.get(&image.job).is_some_and(is_over) {
+            return Ok(None);
+        }
+        image.marks = image.marks.after(change);
+        let image = image.clone();
+        tables.file(image.job);
+        Ok(Some(image))
     }
 
     async fn spent(&self, purses: &[Purse], now: Timestamp) -> Result<Vec<Spending>, StoreError> {

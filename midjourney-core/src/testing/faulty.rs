@@ -10,11 +10,11 @@ use crate::{
     clock::Timestamp,
     error::{Applied, Retry},
     id::{ImageId, JobId, UploadId},
-    image::{Image, ImageKey, Upload},
+    image::{Image, ImageKey, MarkChange, Upload},
     job::{
         AccountName, CallbackQuery, CallbackRecord, CallbackTally, Changes, Claim, Claimed, Commit, Counts,
-        Event, IdempotencyKey, ImageQuery, Insertion, Job, JobQuery, JobStore, Lease, Live, NewJobs, Owner,
-        Position, Purse, Removal, RequestDigest, Share, StoreError, UpstreamId, Verdict,
+        Event, IdempotencyKey, ImageQuery, ImageSearch, Insertion, Job, JobQuery, JobStore, Lease, Live,
+        NewJobs, Owner, Position, Purse, Removal, RequestDigest, Share, StoreError, UpstreamId, Verdict,
     },
     page::Page,
 };
@@ -209,6 +209,14 @@ impl JobStore for FaultyJobStore {
 
     async fn image(&self, id: ImageId) -> Result<Option<Image>, StoreError> {
         self.run("image", self.inner.image(id)).await
+    }
+
+    async fn search(&self, search: &ImageSearch) -> Result<Page<Image>, StoreError> {
+        self.run("search", self.inner.search(search)).await
+    }
+
+    async fn mark(&self, id: ImageId, change: &MarkChange) -> Result<Option<Image>, StoreError> {
+        self.run("mark", self.inner.mark(id, change)).await
     }
 
     async fn put_upload(&self, upload: &Upload) -> Result<(), StoreError> {

@@ -1,6 +1,7 @@
 //! What a [`JobStore`] must do, case by case. Run by [`job_store_suite!`](crate::job_store_suite).
 
 mod callbacks;
+mod library;
 mod money;
 mod random;
 mod removal;
@@ -20,6 +21,11 @@ pub use self::callbacks::{
     a_task_is_found_while_its_job_is_under_way, callbacks_are_counted_by_verdict,
     callbacks_are_found_again_as_they_were, callbacks_are_found_by_their_task,
     callbacks_are_kept_by_the_number_of_their_kind, refused_callbacks_are_forgotten_and_others_known,
+};
+pub use self::library::{
+    a_mark_of_an_unknown_picture_is_none, marks_are_kept_and_found, search_finds_completed_jobs_only,
+    search_finds_what_all_that_was_said_holds_for, search_pages_stay_stable_while_pictures_go,
+    what_is_pinned_is_not_removed,
 };
 pub use self::money::{
     a_budget_is_never_exceeded, a_charge_made_again_leaves_the_first, a_free_end_gives_the_charge_back,
@@ -128,6 +134,12 @@ macro_rules! __job_store_cases {
             changes_rise_after_a_commit,
             ping_of_a_healthy_store_works,
             random_operations_match_the_reference,
+            search_finds_what_all_that_was_said_holds_for,
+            search_finds_completed_jobs_only,
+            search_pages_stay_stable_while_pictures_go,
+            marks_are_kept_and_found,
+            a_mark_of_an_unknown_picture_is_none,
+            what_is_pinned_is_not_removed,
             jobs_are_charged_to_both_purses,
             what_is_charged_ahead_is_not_spent_yet,
             a_budget_is_never_exceeded,

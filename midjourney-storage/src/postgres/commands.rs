@@ -15,7 +15,7 @@ use super::{
     callbacks,
     db::{Columns, Db, numbers, values},
     error::failed,
-    purses, queries,
+    library, purses, queries,
     writer::{Command, Refusal, Tx},
 };
 use crate::rows::{
@@ -134,7 +134,7 @@ static CHANGE: LazyLock<String> = LazyLock::new(|| {
 
 /// Replaces the picture at its place, if there is one.
 static PUT_IMAGE: LazyLock<String> = LazyLock::new(|| {
-    let places: Vec<_> = (1..=13).map(|number| format!("${number}")).collect();
+    let places: Vec<_> = (1..=15).map(|number| format!("${number}")).collect();
     let set: Vec<_> = IMAGE
         .split(", ")
         .map(|column| format!("{column} = excluded.{column}"))
@@ -246,6 +246,11 @@ impl Command for Change {
         }
         for image in &commit.images {
             tx.db.execute(&PUT_IMAGE, &image_columns(image)).await?;
+        }
+        if let Some(terms) = &commit.terms
+            && (!commit.images.is_empty() || queries::has_images(tx.db, job.id).await?)
+        {
+            library::file(tx.db, present.row, terms).await?;
         }
         tx.count(before, -1);
         tx.count(Place::of(&job), 1);

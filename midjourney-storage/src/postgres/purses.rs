@@ -1,8 +1,8 @@
 //! What was spent from which purse, on which day.
 
 use midjourney_core::{
-    budget::{Credits, Day, Spending},
-    clock::Timestamp,
+    budget::{Credits, Spending},
+    clock::{Day, Timestamp},
     job::{Entry, Overdrawn, Purse},
 };
 use tokio_postgres::Error;

@@ -133,6 +133,12 @@ pub(super) async fn image(db: Db<'_>, id: ImageId) -> Result<Option<RawImage>, E
     db.row(&sql, &[id.as_bytes().into()]).await
 }
 
+pub(super) async fn has_images(db: Db<'_>, job: JobId) -> Result<bool, Error> {
+    let sql = "SELECT count(*) FROM (SELECT 1 FROM images WHERE job = $1 LIMIT 1) AS one";
+    let found = db.number(sql, &[job.as_bytes().into()]).await?;
+    Ok(found.is_some_and(|found| found > 0))
+}
+
 pub(super) async fn upload(db: Db<'_>, id: UploadId) -> Result<Option<RawUpload>, Error> {
     let sql = format!("SELECT {UPLOAD} FROM uploads WHERE id = $1");
     db.row(&sql, &[id.as_bytes().into()]).await

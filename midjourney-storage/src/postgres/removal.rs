@@ -1,13 +1,15 @@
 //! Removing what is past its time, and the files that are left over.
 
 use midjourney_core::{
+    id::JobId,
     image::ImageKey,
     job::{AccountName, Removal, Status},
 };
 use tokio_postgres::Error;
 
 use super::{
-    db::{Db, Two},
+    db::{Db, One, Two},
+    library,
     writer::{Command, Refusal, Tx},
 };
 use crate::rows::{RawLeftover, Value, count, int, status_code, tallies::Place};
@@ -26,7 +28,8 @@ impl Command for Remove {
             let judged: Option<Two> = tx
                 .db
                 .row(
-                    "SELECT account, status FROM jobs WHERE id = $1 AND version = $2 FOR UPDATE",
+                    "SELECT account, status FROM jobs WHERE id = $1 AND version = $2
+                     AND NOT EXISTS (SELECT 1 FROM images WHERE images.job = jobs.id AND pinned <> 0) FOR UPDATE",
                     &[id.clone(), int(*version).into()],
                 )
                 .await?;
@@ -53,14 +56,19 @@ impl Command for Remove {
             tx.count(place, -1);
         }
         for id in &removal.images {
-            let over = "id = $1 AND (SELECT status FROM jobs WHERE jobs.id = images.job) >= $2";
+            let over =
+                "id = $1 AND pinned = 0 AND (SELECT status FROM jobs WHERE jobs.id = images.job) >= $2";
             let wanted = [id.as_bytes().into(), status_code(Status::Completed).into()];
             let keep = format!(
                 "INSERT INTO leftovers (key) SELECT key FROM images WHERE {over} ON CONFLICT DO NOTHING"
             );
             tx.db.execute(&keep, &wanted).await?;
-            let remove = format!("DELETE FROM images WHERE {over}");
-            tx.db.execute(&remove, &wanted).await?;
+            let remove = format!("DELETE FROM images WHERE {over} RETURNING job");
+            if let Some(One([Value::Blob(job)])) = tx.db.row(&remove, &wanted).await?
+                && let Ok(job) = job.try_into()
+            {
+                library::file_anew(tx.db, JobId::from_bytes(job)).await?;
+            }
         }
         Ok(())
     }

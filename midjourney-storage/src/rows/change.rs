@@ -3,6 +3,7 @@
 use midjourney_core::{
     clock::Timestamp,
     error::BoxError,
+    image::{Marks, Tag},
     job::{Commit, Job, LeaseEnd, Status, StoreError, UpstreamId, wakes_at},
 };
 
@@ -129,7 +130,7 @@ impl Changing {
 }
 
 /// The columns of [`IMAGE`](super::IMAGE) for `image`.
-pub(crate) fn image_columns(image: &midjourney_core::image::Image) -> [Value; 13] {
+pub(crate) fn image_columns(image: &midjourney_core::image::Image) -> [Value; 15] {
     [
         image.id.as_bytes().into(),
         image.job.as_bytes().into(),
@@ -144,7 +145,15 @@ pub(crate) fn image_columns(image: &midjourney_core::image::Image) -> [Value; 13
         image.size.map(|size| i64::from(size.1)).into(),
         image.source_url.as_str().into(),
         image.created.as_millis().into(),
+        image.marks.pinned.into(),
+        tags(&image.marks).into(),
     ]
+}
+
+/// The tags of a picture in one column: no tag has a space.
+pub(crate) fn tags(marks: &Marks) -> String {
+    let tags: Vec<_> = marks.tags.iter().map(Tag::as_str).collect();
+    tags.join(" ")
 }
 
 /// The columns of [`UPLOAD`](super::UPLOAD) for `upload`.

@@ -19,7 +19,7 @@ use super::{
     callbacks,
     columns::Columns as _,
     error::{failed, is_constraint},
-    purses,
+    library, purses,
     queries::{self, CLAIMABLE},
     writer::{Command, Refusal, Tx},
 };
@@ -351,9 +351,14 @@ impl Command for Change {
             tx.db
                 .prepare_cached(&format!(
                     "INSERT OR REPLACE INTO images ({IMAGE})
-                     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)"
+                     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)"
                 ))?
                 .execute(params_from_iter(image_columns(image)))?;
+        }
+        if let Some(terms) = &commit.terms
+            && (!commit.images.is_empty() || queries::has_images(tx.db, job.id)?)
+        {
+            library::file(tx.db, present.row, terms)?;
         }
         tx.count(before, -1);
         tx.count(Place::of(&job), 1);

@@ -23,6 +23,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0002_uploads.sql"),
     include_str!("migrations/0003_callbacks.sql"),
     include_str!("migrations/0004_deliveries.sql"),
+    include_str!("migrations/0005_library.sql"),
 ];
 
 const OPERATION: &str = "opening the database";
@@ -133,7 +134,8 @@ mod tests {
                 include_str!("migrations/0001_jobs.sha256").trim(),
                 include_str!("migrations/0002_uploads.sha256").trim(),
                 include_str!("migrations/0003_callbacks.sha256").trim(),
-                include_str!("migrations/0004_deliveries.sha256").trim()
+                include_str!("migrations/0004_deliveries.sha256").trim(),
+                include_str!("migrations/0005_library.sha256").trim()
             ]
         );
     }

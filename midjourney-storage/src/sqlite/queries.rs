@@ -115,6 +115,11 @@ pub(super) fn image(db: &Connection, id: ImageId) -> rusqlite::Result<Option<Raw
         .optional()
 }
 
+pub(super) fn has_images(db: &Connection, job: JobId) -> rusqlite::Result<bool> {
+    db.prepare_cached("SELECT EXISTS (SELECT 1 FROM images WHERE job = ?1)")?
+        .query_row([job.as_bytes()], |row| row.get(0))
+}
+
 pub(super) fn upload(db: &Connection, id: UploadId) -> rusqlite::Result<Option<RawUpload>> {
     db.prepare_cached(&format!("SELECT {UPLOAD} FROM uploads WHERE id = ?1"))?
         .query_row([id.as_bytes()], RawUpload::read)

@@ -1,6 +1,7 @@
 //! Removing what is past its time, and the files that are left over.
 
 use midjourney_core::{
+    id::JobId,
     image::ImageKey,
     job::{AccountName, Removal, Status},
 };
@@ -8,6 +9,7 @@ use rusqlite::{Connection, OptionalExtension as _, params};
 
 use super::{
     columns::Columns as _,
+    library,
     writer::{Command, Refusal, Tx},
 };
 use crate::rows::{RawLeftover, count, int, status_code, tallies::Place};
@@ -30,18 +32,21 @@ impl Command for Remove {
     fn run(&self, tx: &mut Tx<'_>) -> Result<(), Refusal> {
         let Self(removal) = self;
         for (id, version) in &removal.jobs {
-            let judged: Option<(String, i64)> = tx
+            let judged: Option<(i64, String, i64)> = tx
                 .db
-                .prepare_cached("SELECT account, status FROM jobs WHERE id = ?1 AND version = ?2")?
+                .prepare_cached(
+                    "SELECT row, account, status FROM jobs WHERE id = ?1 AND version = ?2
+                     AND NOT EXISTS (SELECT 1 FROM images WHERE images.job = jobs.id AND pinned)",
+                )?
                 .query_row(params![id.as_bytes(), int(*version)], |row| {
-                    Ok((row.get(0)?, row.get(1)?))
+                    Ok((row.get(0)?, row.get(1)?, row.get(2)?))
                 })
                 .optional()?;
-            let over = judged.and_then(|(account, code)| {
+            let over = judged.and_then(|(row, account, code)| {
                 let status = OVER.into_iter().find(|status| status_code(*status) == code)?;
-                Some((AccountName::new(account), status))
+                Some((row, AccountName::new(account), status))
             });
-            let Some((account, status)) = over else {
+            let Some((row, account, status)) = over else {
                 continue;
             };
             tx.db
@@ -49,6 +54,7 @@ impl Command for Remove {
                     "INSERT OR IGNORE INTO leftovers (key) SELECT key FROM images WHERE job = ?1",
                 )?
                 .execute([id.as_bytes()])?;
+            library::forget(tx.db, row)?;
             // Its events and pictures go with it.
             tx.rewritten();
             tx.db
@@ -62,16 +68,22 @@ impl Command for Remove {
             tx.count(place, -1);
         }
         for id in &removal.images {
-            let over = "id = ?1 AND (SELECT status FROM jobs WHERE jobs.id = images.job) >= ?2";
+            let over =
+                "id = ?1 AND NOT pinned AND (SELECT status FROM jobs WHERE jobs.id = images.job) >= ?2";
             let wanted = params![id.as_bytes(), status_code(Status::Completed)];
             tx.db
                 .prepare_cached(&format!(
                     "INSERT OR IGNORE INTO leftovers (key) SELECT key FROM images WHERE {over}"
                 ))?
                 .execute(wanted)?;
-            tx.db
-                .prepare_cached(&format!("DELETE FROM images WHERE {over}"))?
-                .execute(wanted)?;
+            let job: Option<[u8; 16]> = tx
+                .db
+                .prepare_cached(&format!("DELETE FROM images WHERE {over} RETURNING job"))?
+                .query_row(wanted, |row| row.get(0))
+                .optional()?;
+            if let Some(job) = job {
+                library::file_anew(tx.db, JobId::from_bytes(job))?;
+            }
         }
         Ok(())
     }

@@ -9,12 +9,12 @@ use midjourney_core::{
     budget::{Budget, Budgets, Credits, Spending},
     clock::Timestamp,
     id::{ImageId, JobId, UploadId},
-    image::{Image, ImageKey, Upload},
+    image::{Image, ImageKey, MarkChange, Upload},
     job::{
         AccountName, Billing, CallbackQuery, CallbackRecord, CallbackTally, Changes, Claim, Claimed, Commit,
-        Counts, Event, IdempotencyKey, ImageQuery, Insertion, Job, JobQuery, JobStore, LONGEST_WAIT, Lease,
-        LeaseEnd, Live, NewJobs, Owner, Position, Purse, Removal, RequestDigest, Share, StoreError,
-        UpstreamId, Verdict,
+        Counts, Event, IdempotencyKey, ImageQuery, ImageSearch, Insertion, Job, JobQuery, JobStore,
+        LONGEST_WAIT, Lease, LeaseEnd, Live, NewJobs, Owner, Position, Purse, Removal, RequestDigest, Share,
+        StoreError, UpstreamId, Verdict,
     },
     memory::MemoryJobStore,
     page::Page,
@@ -49,6 +49,8 @@ enum Fault {
     FindsTasksAnywhere,
     ForgetsBatches,
     ForgetsCallbacks,
+    ForgetsPins,
+    ForgetsTags,
     ForgetsImages,
     ForgetsParents,
     ForgetsTrouble,
@@ -60,6 +62,7 @@ enum Fault {
     IgnoresAccounts,
     IgnoresBudgets,
     IgnoresDigest,
+    FindsWhatIsUnderWay,
     IgnoresImageOwner,
     IgnoresKeys,
     IgnoresOwner,
@@ -91,6 +94,7 @@ enum Fault {
     LoadsAnybody,
     LosesUpdated,
     LosesUploads,
+    MarksAnything,
     NeverReclaims,
     NextDueForgets,
     NextDueIgnoresLeases,
@@ -103,6 +107,8 @@ enum Fault {
     RemovesChanged,
     ReplaysBlindly,
     RevivesFinished,
+    SearchesFromTheStart,
+    SearchesLoosely,
     SequenceRisesAlways,
     SharesStrays,
     SkipsEvents,
@@ -569,6 +575,38 @@ impl JobStore for Broken {
         Ok(page)
     }
 
+    async fn search(&self, search: &ImageSearch) -> Result<Page<Image>, StoreError> {
+        let mut search = search.clone();
+        match self.fault {
+            Fault::SearchesLoosely => search.parameters.clear(),
+            Fault::SearchesFromTheStart => search.after = None,
+            _ => {}
+        }
+        let mut page = self.inner.search(&search).await?;
+        if self.has(Fault::FindsWhatIsUnderWay) && page.items.is_empty() {
+            page = self.inner.images(&ImageQuery::newest(search.limit)).await?;
+        }
+        Ok(page)
+    }
+
+    async fn mark(&self, id: ImageId, change: &MarkChange) -> Result<Option<Image>, StoreError> {
+        let mut change = change.clone();
+        if self.has(Fault::ForgetsTags) {
+            change.tags = None;
+        }
+        let marked = self.inner.mark(id, &change).await?;
+        if self.has(Fault::ForgetsPins) && change.pinned == Some(true) {
+            self.inner.mark(id, &MarkChange::pin(false)).await?;
+        }
+        let known = self.inner.images(&ImageQuery::newest(1)).await?.items;
+        Ok(marked.or_else(|| {
+            known
+                .into_iter()
+                .next()
+                .filter(|_| self.has(Fault::MarksAnything))
+        }))
+    }
+
     async fn put_callbacks(&self, records: &[CallbackRecord]) -> Result<(), StoreError> {
         let mut records = records.to_vec();
         match self.fault {
@@ -782,6 +820,12 @@ super::bites! {
     release_that_keeps: ReleaseKeeps => [a_released_job_can_be_claimed_at_once],
     blind_replays: ReplaysBlindly => [insert_without_a_key_never_replays],
     revived_jobs: RevivesFinished => [a_finished_job_never_changes],
+    pictures_of_jobs_under_way: FindsWhatIsUnderWay => [search_finds_completed_jobs_only],
+    pins_that_do_not_hold: ForgetsPins => [what_is_pinned_is_not_removed],
+    forgotten_tags: ForgetsTags => [marks_are_kept_and_found],
+    marks_on_anything: MarksAnything => [a_mark_of_an_unknown_picture_is_none],
+    the_first_page_again: SearchesFromTheStart => [search_pages_stay_stable_while_pictures_go],
+    loose_searches: SearchesLoosely => [search_finds_what_all_that_was_said_holds_for],
     sequence_without_event: SequenceRisesAlways => [commit_without_an_event_keeps_the_sequence],
     skipped_events: SkipsEvents => [events_go_on_without_missing_any],
     the_wrong_refusal: StaleBeforeLost => [stale_lease_is_fenced],

@@ -90,9 +90,19 @@ CREATE TABLE images (
     height     BIGINT,
     source_url TEXT   NOT NULL,
     created_at BIGINT NOT NULL,
+    pinned     BIGINT NOT NULL DEFAULT 0,
+    -- With a space between them.
+    tags       TEXT   NOT NULL DEFAULT '',
     UNIQUE (job, kind, number)
 );
 CREATE INDEX images_by_owner ON images (owner, id);
+
+-- What the pictures of a job are filed under.
+CREATE TABLE library (
+    job   BIGINT   PRIMARY KEY REFERENCES jobs (row) ON DELETE CASCADE,
+    terms TSVECTOR NOT NULL
+);
+CREATE INDEX library_by_term ON library USING gin (terms);
 
 -- Files of pictures whose rows were removed, until the files are gone too.
 CREATE TABLE leftovers (

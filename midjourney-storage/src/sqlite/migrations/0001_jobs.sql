@@ -96,6 +96,9 @@ CREATE TABLE images (
     height     INTEGER,
     source_url TEXT    NOT NULL,
     created_at INTEGER NOT NULL,
+    pinned     INTEGER NOT NULL DEFAULT 0,
+    -- With a space between them.
+    tags       TEXT    NOT NULL DEFAULT '',
     UNIQUE (job, kind, number)
 ) STRICT;
 CREATE INDEX images_by_owner ON images (owner, id);

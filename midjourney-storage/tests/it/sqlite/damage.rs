@@ -66,7 +66,7 @@ async fn a_newer_schema_is_refused_and_left_alone() {
     let before = fs::read(&path).unwrap();
     let error = refused(&path).await;
     assert!(
-        matches!(error, StoreError::NewerSchema { found: 99, known: 4 }),
+        matches!(error, StoreError::NewerSchema { found: 99, known: 5 }),
         "{error:?}"
     );
     assert!(fs::read(&path).unwrap() == before);
