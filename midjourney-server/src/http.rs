@@ -23,6 +23,7 @@ mod extract;
 mod follow;
 mod images;
 mod jobs;
+mod library;
 mod links;
 mod mj;
 mod openapi;
@@ -308,8 +309,11 @@ fn api() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(uploads::create))
         .routes(routes!(uploads::content))
         .routes(routes!(images::list))
-        .routes(routes!(images::get))
+        .routes(routes!(images::get, library::remove))
         .routes(routes!(images::content))
+        .routes(routes!(library::pin, library::unpin))
+        .routes(routes!(library::tag))
+        .routes(routes!(library::tree))
         .routes(routes!(prompt::check))
         .routes(routes!(system::version))
         .routes(routes!(system::accounts))

@@ -1,4 +1,6 @@
-use std::{fmt, ops::Range, str::FromStr};
+use std::{borrow::Cow, fmt, ops::Range, str::FromStr};
+
+use serde::{Deserialize, Deserializer, de};
 
 use super::Timestamp;
 
@@ -66,6 +68,14 @@ impl FromStr for Day {
         let day = Self::of(midnight);
         // One writing for each day, and no times behind it.
         (day.to_string() == text).then_some(day).ok_or(ParseDayError)
+    }
+}
+
+impl<'de> Deserialize<'de> for Day {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = Cow::<'de, str>::deserialize(deserializer)?;
+        text.parse()
+            .map_err(|error| de::Error::custom(format!("{error}, not {text:?}")))
     }
 }
 

@@ -18,8 +18,15 @@ pub const MAX_LINEAGE: usize = 500;
 impl Gateway {
     /// Pictures of completed jobs that all that is said holds for; those of the job that was accepted last come first.
     ///
-    /// **Errors:** [`ErrorKind::Invalid`] where the first day comes after the last.
+    /// **Errors:** [`ErrorKind::Invalid`] where the first day comes after the last, or parameters are none.
     pub async fn search(&self, search: &ImageSearch) -> Result<Page<Image>, Error> {
+        if !search.has_parameters_only() {
+            let detail = format!(
+                "expected parameters as in a prompt, such as --ar 3:2 --raw, not {:?}; words belong into text",
+                search.parameters
+            );
+            return Err(Error::field("/parameters", detail));
+        }
         if let (Some(from), Some(to)) = (search.from, search.to)
             && from > to
         {

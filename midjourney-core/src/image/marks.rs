@@ -1,6 +1,8 @@
 //! What people put on pictures.
 
-use std::{collections::BTreeSet, fmt, str::FromStr};
+use std::{borrow::Cow, collections::BTreeSet, fmt, str::FromStr};
+
+use serde::{Deserialize, Deserializer, de};
 
 /// The most tags of one picture.
 pub const MAX_TAGS: usize = 20;
@@ -40,6 +42,14 @@ impl FromStr for Tag {
         (plain && (1..=40).contains(&length))
             .then_some(Self(text))
             .ok_or(InvalidTag)
+    }
+}
+
+impl<'de> Deserialize<'de> for Tag {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = Cow::<'de, str>::deserialize(deserializer)?;
+        text.parse()
+            .map_err(|error| de::Error::custom(format!("{error}, not {text:?}")))
     }
 }
 

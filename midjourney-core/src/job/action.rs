@@ -289,6 +289,11 @@ impl Action {
         }
     }
 
+    /// An action of this name, in any of its varieties.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|action| action.name() == name)
+    }
+
     /// What it is made of.
     pub const fn needs(self) -> Needs {
         use Need::{May, Must, No};

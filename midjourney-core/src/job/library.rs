@@ -241,9 +241,7 @@ impl ImageSearch {
                 Sought::Begins(term)
             }]);
         }
-        // One name and one writing for each parameter, as jobs have them.
-        let parameters = Prompt::parse(&format!("x {}", self.parameters)).canonical(Table::builtin());
-        for param in Prompt::parse(&parameters).params() {
+        for param in self.parameters().params() {
             all.push(is(parameter(param.name, param.value)));
         }
         all.extend(self.action.map(|by| is(action(by))));
@@ -254,6 +252,19 @@ impl ImageSearch {
         all.extend(self.pinned.then(|| is(pinned())));
         all.extend(self.tag.as_ref().map(|one| is(tag(one))));
         all
+    }
+
+    /// The parameters behind a word, with the one name and the one writing for each that jobs have.
+    fn parameters(&self) -> Prompt {
+        let written = Prompt::parse(&format!("x {}", self.parameters));
+        Prompt::parse(&written.canonical(Table::builtin()))
+    }
+
+    /// Whether nothing else stands among the parameters.
+    pub(crate) fn has_parameters_only(&self) -> bool {
+        let parameters = self.parameters();
+        parameters.text() == "x"
+            && (parameters.params().next().is_some() || self.parameters.trim().is_empty())
     }
 
     /// Whether a picture is meant whose job is filed under what is [`sought`](ImageSearch::sought).

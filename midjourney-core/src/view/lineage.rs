@@ -30,7 +30,7 @@ pub struct LineageView {
     pub images: Vec<ImageView>,
     /// The jobs that started from its pictures, the last one first.
     #[cfg_attr(feature = "openapi", schema(no_recursion))]
-    pub children: Vec<LineageView>,
+    pub children: Vec<Self>,
 }
 
 impl LineageView {

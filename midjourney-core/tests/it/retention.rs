@@ -8,7 +8,7 @@ use futures_util::stream;
 use midjourney_core::{
     clock::{Clock as _, Entropy as _, Timestamp},
     id::{ImageId, JobId},
-    image::{Image, ImageDigest, ImageKey, ImageKind, ImageStore as _, MediaType},
+    image::{Image, ImageDigest, ImageKey, ImageKind, ImageStore as _, MarkChange, MediaType},
     job::{
         AccountName, Action, Commit, EventKind, Failure, FailureKind, ImageQuery, Insertion, Job, JobQuery,
         JobRequest, JobState, NewJob, NewJobs, Owner, ParentRef, Retention, Status, UpstreamId,
@@ -144,7 +144,18 @@ async fn clean_up_removes_what_is_past_its_time_and_nothing_else() {
         for _ in 0..dice.below(8) {
             made.push(some_job(&world, &dice, &made).await);
         }
+        for image in everything(&world).await.1 {
+            if dice.below(5) == 0 {
+                let pin = MarkChange::pin(true);
+                world.jobs.mark(image.id, &pin).await.unwrap();
+            }
+        }
         let (jobs, images) = everything(&world).await;
+        let pinned: BTreeSet<_> = images
+            .iter()
+            .filter(|image| image.marks.pinned)
+            .map(|image| image.job)
+            .collect();
         let gateway = world.gateway();
 
         let foretold = gateway.clean(true).await.unwrap();
@@ -166,7 +177,8 @@ async fn clean_up_removes_what_is_past_its_time_and_nothing_else() {
         for job in &jobs {
             let age = now.saturating_since(job.life.entered);
             let past = rules.of(job.status()).is_some_and(|kept| age >= kept);
-            let goes = job.status().is_final() && past && !needed.contains(&job.id);
+            let kept = needed.contains(&job.id) || pinned.contains(&job.id);
+            let goes = job.status().is_final() && past && !kept;
             assert_eq!(!left.contains(job), goes, "seed {seed}: {job:?}");
             assert_eq!(done.jobs.contains(&job.id), goes, "seed {seed}");
         }
@@ -174,7 +186,8 @@ async fn clean_up_removes_what_is_past_its_time_and_nothing_else() {
             let past = rules
                 .images
                 .is_some_and(|kept| now.saturating_since(image.created) >= kept);
-            let goes = done.jobs.contains(&image.job) || (past && !needed.contains(&image.job));
+            let kept = needed.contains(&image.job) || image.marks.pinned;
+            let goes = done.jobs.contains(&image.job) || (past && !kept);
             assert_eq!(!pictures.contains(image), goes, "seed {seed}: {image:?}");
             assert_eq!(done.images.contains(&image.id), goes, "seed {seed}");
             let file = world.images.length(&image.key).await.unwrap();

@@ -8,9 +8,11 @@ use std::{path::PathBuf, time::Duration};
 use clap::builder::{PossibleValuesParser, TypedValueParser as _};
 use clap::{Args, Parser, Subcommand};
 use midjourney_core::{
+    clock::Day,
     delivery::DeliveryState,
     id::{BatchId, DeliveryId, ImageId, JobId, SubscriptionId},
-    job::{IdempotencyKey, Status, Verdict},
+    image::{Tag, raster::Encoding},
+    job::{Action, IdempotencyKey, Status, Verdict},
     page::Cursor,
 };
 
@@ -262,18 +264,8 @@ pub(super) struct Decision {
 
 #[derive(Debug, Subcommand)]
 pub(super) enum ImagesCommand {
-    /// List pictures, newest first
-    List {
-        /// Only pictures of this job
-        #[arg(long)]
-        job: Option<JobId>,
-        /// How many, 1 to 200
-        #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u8).range(1..=200))]
-        limit: u8,
-        /// Go on where the last page ended
-        #[arg(long)]
-        after: Option<Cursor>,
-    },
+    /// List pictures, newest first, or search for some
+    List(Find),
     /// Show one picture's facts
     Show {
         /// The picture
@@ -286,7 +278,104 @@ pub(super) enum ImagesCommand {
         /// The folder
         #[arg(long, value_name = "DIR")]
         to: PathBuf,
+        /// No wider than so many pixels, 1 to 4096
+        #[arg(long, value_parser = clap::value_parser!(u32).range(1..=4096))]
+        width: Option<u32>,
+        /// No higher than so many pixels, 1 to 4096
+        #[arg(long, value_parser = clap::value_parser!(u32).range(1..=4096))]
+        height: Option<u32>,
+        /// As another kind of file: png, jpeg or webp
+        #[arg(long, value_parser = encoding)]
+        format: Option<Encoding>,
+        /// Write the prompt and where the picture comes from into the file
+        #[arg(long)]
+        metadata: bool,
     },
+    /// Keep pictures, whatever retention says
+    Pin {
+        /// The pictures
+        #[arg(required = true)]
+        images: Vec<ImageId>,
+    },
+    /// Keep pictures no longer than others
+    Unpin {
+        /// The pictures
+        #[arg(required = true)]
+        images: Vec<ImageId>,
+    },
+    /// Give a picture these tags and no others; without any, it has none
+    Tag {
+        /// The picture
+        image: ImageId,
+        /// The tags: words of letters, digits, - and _
+        tags: Vec<Tag>,
+    },
+    /// Remove pictures and their files; their jobs stay
+    Remove {
+        /// The pictures
+        #[arg(required = true)]
+        images: Vec<ImageId>,
+    },
+    /// Show what came of what: the tree of jobs that this one stands in
+    Tree {
+        /// Any job in it
+        job: JobId,
+    },
+}
+
+/// Which pictures to list. All that is said must hold.
+#[derive(Debug, Args)]
+pub(super) struct Find {
+    /// Only pictures of this job
+    #[arg(long, conflicts_with_all = ["text", "parameters", "action", "parent", "from", "to", "pinned", "tag"])]
+    pub(super) job: Option<JobId>,
+    /// Words of the prompt, all of them, each as a word or its beginning
+    #[arg(long)]
+    pub(super) text: Option<String>,
+    /// Parameters of the prompt, written as in one: --parameters='--ar 3:2 --v 7'
+    #[arg(long, allow_hyphen_values = true)]
+    pub(super) parameters: Option<String>,
+    /// What made them, such as imagine or upscale
+    #[arg(long, value_parser = action)]
+    pub(super) action: Option<Action>,
+    /// Only those that were made from pictures of this job
+    #[arg(long, value_name = "JOB")]
+    pub(super) parent: Option<JobId>,
+    /// From jobs of this day (UTC) on, such as 2026-11-24
+    #[arg(long, value_name = "DAY")]
+    pub(super) from: Option<Day>,
+    /// From jobs up to this day (UTC)
+    #[arg(long, value_name = "DAY")]
+    pub(super) to: Option<Day>,
+    /// Only pinned ones
+    #[arg(long)]
+    pub(super) pinned: bool,
+    /// Only those with this tag
+    #[arg(long)]
+    pub(super) tag: Option<Tag>,
+    /// How many, 1 to 200
+    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u8).range(1..=200))]
+    pub(super) limit: u8,
+    /// Go on where the last page ended
+    #[arg(long)]
+    pub(super) after: Option<Cursor>,
+}
+
+fn action(text: &str) -> Result<Action, String> {
+    Action::named(text).ok_or_else(|| {
+        let mut names: Vec<_> = Action::ALL.iter().map(|action| action.name()).collect();
+        names.dedup();
+        format!("expected one of {}", names.join(", "))
+    })
+}
+
+fn encoding(text: &str) -> Result<Encoding, String> {
+    match text {
+        "png" => Ok(Encoding::Png),
+        "jpeg" | "jpg" => Ok(Encoding::Jpeg),
+        "webp" => Ok(Encoding::WebP),
+        _ => Err("expected png, jpeg or webp".to_owned()),
+    }
 }
 
 #[derive(Clone, Copy, Debug)]

@@ -10,7 +10,10 @@ use axum::{
 };
 use bytes::Bytes;
 use futures_util::StreamExt as _;
-use midjourney_core::{image::rendition::MAX_SIDE, job::IdempotencyKey};
+use midjourney_core::{
+    image::rendition::MAX_SIDE,
+    job::{Action, IdempotencyKey},
+};
 use serde::{
     Deserialize, Deserializer,
     de::{DeserializeOwned, IgnoredAny},
@@ -241,6 +244,17 @@ pub(super) fn limit<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option
             "expected a whole number from 1 to 200, not {text:?}"
         ))),
     }
+}
+
+/// What made a picture.
+pub(super) fn action<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Action>, D::Error> {
+    let text = Cow::<'de, str>::deserialize(deserializer)?;
+    Action::named(&text).map(Some).ok_or_else(|| {
+        let mut names: Vec<_> = Action::ALL.iter().map(|action| action.name()).collect();
+        names.dedup();
+        let names = names.join(", ");
+        serde::de::Error::custom(format!("expected one of {names}, not {text:?}"))
+    })
 }
 
 /// The side of a picture, in pixels.

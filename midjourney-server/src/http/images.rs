@@ -12,11 +12,12 @@ use axum::{
 use base64::Engine as _;
 use bytes::Bytes;
 use midjourney_core::{
+    clock::Day,
     error::Error,
     gateway::ImageView,
     id::{ImageId, JobId},
-    image::{Image, MediaType, raster::Encoding, rendition::Rendition},
-    job::ImageQuery,
+    image::{Image, MediaType, Tag, raster::Encoding, rendition::Rendition},
+    job::{Action, ImageQuery, ImageSearch},
     link::image_path,
     page::Cursor,
 };
@@ -34,14 +35,41 @@ use super::{
 /// The largest picture that is given as text inside JSON.
 const INLINE_LIMIT: u64 = 32 * 1024 * 1024;
 
-/// Which images to list.
+/// Which images to list. All that is said must hold.
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ImagesQuery {
-    /// Only pictures of this job, the grid first, then by index.
+    /// Only pictures of this job, the grid first, then by index. Said alone.
     #[param(value_type = Option<String>)]
     job: Option<JobId>,
+    /// Words of the prompt, all of them, each as a word or its beginning.
+    text: Option<String>,
+    /// Parameters of the prompt, written as in one: `--ar 3:2 --raw`. One without a value matches any.
+    #[param(example = "--ar 3:2")]
+    parameters: Option<String>,
+    /// The model's version: the same as `--v` among the parameters.
+    version: Option<String>,
+    /// What made them: `imagine`, `upscale`, `variation` and so on.
+    #[serde(default, deserialize_with = "extract::action")]
+    #[param(value_type = Option<String>)]
+    action: Option<Action>,
+    /// Only those that were made from pictures of this job.
+    #[param(value_type = Option<String>)]
+    parent: Option<JobId>,
+    /// Of jobs that were accepted on this day (UTC) or later.
+    #[param(value_type = Option<String>, example = "2026-11-01")]
+    from: Option<Day>,
+    /// Of jobs that were accepted on this day (UTC) or before.
+    #[param(value_type = Option<String>, example = "2026-11-24")]
+    to: Option<Day>,
+    /// With `true`, only pinned ones.
+    #[serde(default)]
+    #[param(value_type = Option<bool>)]
+    pinned: bool,
+    /// Only those with this tag.
+    #[param(value_type = Option<String>)]
+    tag: Option<Tag>,
     /// At most this many, 1 to 200; 50 where nothing is said.
     #[serde(default, deserialize_with = "extract::limit")]
     #[param(minimum = 1, maximum = 200)]
@@ -49,6 +77,29 @@ pub(super) struct ImagesQuery {
     /// The `next` of the page before.
     #[param(value_type = Option<String>)]
     after: Option<Cursor>,
+}
+
+impl ImagesQuery {
+    /// What is searched for; `None` where all pictures are meant, or those of a job.
+    fn search(&self) -> Option<ImageSearch> {
+        let mut search = ImageSearch::newest(0);
+        search.text = self.text.clone().unwrap_or_default();
+        search.parameters = self.parameters.clone().unwrap_or_default();
+        if let Some(version) = &self.version {
+            search.parameters = format!("{} --v {version}", search.parameters);
+        }
+        search.action = self.action;
+        search.parent = self.parent;
+        (search.from, search.to) = (self.from, self.to);
+        search.pinned = self.pinned;
+        search.tag.clone_from(&self.tag);
+        if search == ImageSearch::default() {
+            return None;
+        }
+        search.after = self.after;
+        search.limit = self.limit.unwrap_or(ROWS);
+        Some(search)
+    }
 }
 
 /// A page of images.
@@ -87,17 +138,28 @@ pub(super) struct ImageDetail {
     data: Option<String>,
 }
 
-/// List images, newest first.
+/// List images, newest first, or search for some.
+///
+/// A search lists the pictures of the job that was accepted last first, and a page of it may be short though there is a
+/// `next`.
 #[utoipa::path(get, path = "/images", tag = "images", params(ImagesQuery),
     responses((status = 200, description = "A page of images.", body = ImagePage)))]
 pub(super) async fn list(
     State(app): State<Arc<App>>,
     ApiQuery(query): ApiQuery<ImagesQuery>,
 ) -> Result<Json<ImagePage>, Problem> {
-    let mut wanted = ImageQuery::newest(query.limit.unwrap_or(ROWS));
-    wanted.job = query.job;
-    wanted.after = query.after;
-    let page = app.gateway.images(&wanted).await?;
+    let page = match (query.search(), query.job) {
+        (Some(_), Some(_)) => {
+            let detail = "expected it alone: the pictures of one job are not searched through";
+            return Err(Error::field("/job", detail).into());
+        }
+        (Some(search), None) => app.gateway.search(&search).await?,
+        (None, job) => {
+            let mut wanted = ImageQuery::newest(query.limit.unwrap_or(ROWS));
+            (wanted.job, wanted.after) = (job, query.after);
+            app.gateway.images(&wanted).await?
+        }
+    };
     Ok(Json(ImagePage {
         images: page.items.iter().map(ImageView::of).collect(),
         next: page.next,

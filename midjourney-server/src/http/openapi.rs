@@ -60,12 +60,13 @@ pub(super) fn finish(mut api: OpenApi) -> OpenApi {
         };
         let PathItem {
             get,
+            put,
             post,
             patch,
             delete,
             ..
         } = item;
-        for operation in [get, post, patch, delete].into_iter().flatten() {
+        for operation in [get, put, post, patch, delete].into_iter().flatten() {
             operation
                 .responses
                 .responses

@@ -57,7 +57,7 @@ async fn everything_that_is_described_is_there_and_every_reference_leads_somewhe
             assert!(!body.contains("no such route"), "{method} {path}: {body}");
         }
     }
-    assert_eq!(operations, 75);
+    assert_eq!(operations, 80);
     let mut stack = vec![&api];
     while let Some(value) = stack.pop() {
         match value {

@@ -34,6 +34,7 @@ mod http_edge;
 mod http_flow;
 mod http_follow;
 mod http_images;
+mod http_library;
 mod http_openapi;
 mod http_probe;
 mod http_support;
