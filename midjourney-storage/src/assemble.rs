@@ -22,7 +22,7 @@ use midjourney_core::{
     engine::{EngineConfig, Parts},
     error::BoxError,
     gateway::{Gateway, PromptRules},
-    image::ImageStoreError,
+    image::{ImageStore, ImageStoreError},
     job::{AccountName, Policy, StoreError},
     key::Secret,
     link::PublicLinks,
@@ -56,6 +56,44 @@ pub struct Assembled {
     pub database: JobDatabase,
     /// The folder of pictures, where they are files on this machine.
     pub images: Option<PathBuf>,
+}
+
+/// What is kept, and where: all that a backup holds.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Stores {
+    /// The job database.
+    pub database: JobDatabase,
+    /// The store of pictures.
+    pub images: Arc<dyn ImageStore>,
+    data_dir: PathBuf,
+}
+
+impl Stores {
+    /// Opens what `config` names; what is not there yet is made.
+    ///
+    /// **Errors:** as for [`assemble`].
+    pub async fn open(config: &Config, data_dir: &Path) -> Result<Self, AssembleError> {
+        make_private(data_dir).await?;
+        Ok(Self {
+            database: JobDatabase::open(config, data_dir).await?,
+            images: images::open(config, data_dir).await?,
+            data_dir: data_dir.to_owned(),
+        })
+    }
+
+    /// The gateway's own secrets, by name.
+    pub(crate) async fn secrets(&self) -> Result<Vec<(String, Secret)>, AssembleError> {
+        secret::all(&self.data_dir, &self.database).await
+    }
+
+    /// Takes over secrets of another gateway, which this one is to go on as.
+    pub(crate) async fn take_secrets(&self, secrets: &[(String, Secret)]) -> Result<(), AssembleError> {
+        for (name, secret) in secrets {
+            secret::replace(&self.data_dir, &self.database, name, secret).await?;
+        }
+        Ok(())
+    }
 }
 
 /// Why there is no gateway.
@@ -164,9 +202,7 @@ pub async fn assemble(config: &Config, data_dir: &Path) -> Result<Assembled, Ass
     let prompts = prompt_rules(config).await?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let accounts = accounts(config, &clock)?;
-    make_private(data_dir).await?;
-    let database = JobDatabase::open(config, data_dir).await?;
-    let images = images::open(config, data_dir).await?;
+    let Stores { database, images, .. } = Stores::open(config, data_dir).await?;
     let parts = Parts {
         jobs: database.jobs(),
         images,

@@ -23,6 +23,8 @@
 
 #[cfg(feature = "assemble")]
 pub mod assemble;
+#[cfg(feature = "assemble")]
+pub mod backup;
 #[cfg(feature = "fs")]
 pub mod fs;
 pub mod keys;
@@ -36,8 +38,10 @@ mod rows;
 pub mod settings;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
+#[cfg(feature = "assemble")]
+mod transfer;
 
 #[cfg(feature = "assemble")]
-pub use assemble::{AssembleError, Assembled, assemble};
+pub use assemble::{AssembleError, Assembled, Stores, assemble};
 #[cfg(feature = "assemble")]
 pub use settings::{Search, Settings, SettingsError};

@@ -22,13 +22,13 @@ mod removal;
 mod secrets;
 mod tallies;
 mod tls;
+#[cfg(feature = "assemble")]
+mod transfer;
 mod writer;
 
 use std::{collections::BTreeMap, fmt, path::PathBuf, time::Duration};
 
 use async_trait::async_trait;
-#[cfg(feature = "assemble")]
-use midjourney_core::key::Secret;
 use midjourney_core::{
     budget::Spending,
     clock::Timestamp,
@@ -44,6 +44,11 @@ use midjourney_core::{
 };
 use tokio::sync::watch;
 use tokio_postgres::{Config, Error};
+#[cfg(feature = "assemble")]
+use {
+    crate::transfer::{Loads, Rows},
+    midjourney_core::key::Secret,
+};
 
 use self::{
     callbacks::PutCallbacks,
@@ -167,6 +172,38 @@ impl PostgresJobStore {
             row: name.to_owned(),
             column: "value",
             source: "it is gone".into(),
+        })
+    }
+
+    /// All rows as they are when the first is read; writers go on meanwhile.
+    #[cfg(feature = "assemble")]
+    pub(crate) fn dump(&self) -> Rows {
+        let (sender, rows) = crate::transfer::rows();
+        tokio::spawn(transfer::dump(self.link.clone(), sender));
+        rows
+    }
+
+    /// Does what `loads` say, in one transaction; `false` where they ended without a commit.
+    ///
+    /// **Errors:** where there are jobs already, and the database's. **Cancel safety:** done or not done.
+    #[cfg(feature = "assemble")]
+    pub(crate) async fn load_rows(&self, loads: Loads) -> Result<bool, StoreError> {
+        transfer::load(self.link.clone(), loads).await
+    }
+
+    /// The secrets that all nodes share, by name.
+    #[cfg(feature = "assemble")]
+    pub(crate) async fn shared_secrets(&self) -> Result<Vec<(String, Secret)>, StoreError> {
+        read!(self.link, "reading the gateway's own secrets", |db| secrets::all(
+            db
+        ))
+    }
+
+    /// Has all nodes share `secret` under `name` from now on.
+    #[cfg(feature = "assemble")]
+    pub(crate) async fn replace_secret(&self, name: &str, secret: &Secret) -> Result<(), StoreError> {
+        read!(self.link, "keeping a secret of the gateway's own", |db| {
+            secrets::replace(db, name, secret)
         })
     }
 

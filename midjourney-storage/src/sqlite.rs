@@ -23,6 +23,8 @@ mod queries;
 mod readers;
 mod removal;
 mod tallies;
+#[cfg(feature = "assemble")]
+mod transfer;
 mod writer;
 
 use std::{
@@ -48,6 +50,9 @@ use midjourney_core::{
     page::Page,
 };
 use tokio::sync::watch;
+
+#[cfg(feature = "assemble")]
+use crate::transfer::{Loads, Rows};
 
 use self::{
     callbacks::PutCallbacks,
@@ -183,6 +188,25 @@ impl SqliteJobStore {
             }
         }
         Ok(wrong)
+    }
+}
+
+#[cfg(feature = "assemble")]
+impl SqliteJobStore {
+    /// All rows as they are when the first is read; writers go on meanwhile.
+    pub(crate) fn dump(&self) -> Rows {
+        let (sender, rows) = crate::transfer::rows();
+        let path = Arc::<Path>::clone(&self.path);
+        tokio::task::spawn_blocking(move || transfer::dump(&path, &sender));
+        rows
+    }
+
+    /// Does what `loads` say, in one transaction; `false` where they ended without a commit.
+    ///
+    /// **Errors:** where there are jobs already, and the database's. **Cancel safety:** done or not done.
+    pub(crate) async fn load_rows(&self, loads: Loads) -> Result<bool, StoreError> {
+        let path = Arc::<Path>::clone(&self.path);
+        blocking("loading rows", move || transfer::load(&path, loads)).await?
     }
 }
 

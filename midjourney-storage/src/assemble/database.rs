@@ -8,7 +8,10 @@ use midjourney_core::{
 };
 
 use super::AssembleError;
-use crate::sqlite::{SqliteJobStore, SqliteOptions};
+use crate::{
+    sqlite::{SqliteJobStore, SqliteOptions},
+    transfer::{Loads, Rows},
+};
 #[cfg(feature = "postgres")]
 use {
     crate::postgres::{PostgresJobStore, PostgresOptions},
@@ -63,6 +66,24 @@ impl JobDatabase {
             Self::Sqlite(store) => store.integrity_check().await,
             #[cfg(feature = "postgres")]
             Self::Postgres(store) => store.ping().await.map(|()| Vec::new()),
+        }
+    }
+
+    /// All rows as they are when the first is read.
+    pub(crate) fn dump(&self) -> Rows {
+        match self {
+            Self::Sqlite(store) => store.dump(),
+            #[cfg(feature = "postgres")]
+            Self::Postgres(store) => store.dump(),
+        }
+    }
+
+    /// Does what `loads` say, in one transaction; `false` where they ended without a commit.
+    pub(crate) async fn load_rows(&self, loads: Loads) -> Result<bool, StoreError> {
+        match self {
+            Self::Sqlite(store) => store.load_rows(loads).await,
+            #[cfg(feature = "postgres")]
+            Self::Postgres(store) => store.load_rows(loads).await,
         }
     }
 

@@ -21,15 +21,15 @@ pub(super) enum Own {
     /// Proves our links.
     Links,
     /// What the signing secrets of webhooks are derived from.
-    #[cfg(any(feature = "http", test))]
     Webhooks,
 }
 
 impl Own {
+    const ALL: [Self; 2] = [Self::Links, Self::Webhooks];
+
     const fn file(self) -> &'static str {
         match self {
             Self::Links => "links.key",
-            #[cfg(any(feature = "http", test))]
             Self::Webhooks => "webhooks.key",
         }
     }
@@ -57,6 +57,72 @@ pub(super) async fn own(
         #[cfg(feature = "postgres")]
         JobDatabase::Postgres(store) => store
             .shared_secret(which.file(), &fresh())
+            .await
+            .map_err(|error| failed(database.to_string(), error.into())),
+    }
+}
+
+/// All of them that there are, by the names of their files.
+pub(super) async fn all(
+    data_dir: &Path,
+    database: &JobDatabase,
+) -> Result<Vec<(String, Secret)>, AssembleError> {
+    let failed = |place: String, source: BoxError| AssembleError::OwnSecret { place, source };
+    match database {
+        JobDatabase::Sqlite(_) => {
+            let folder = data_dir.to_owned();
+            let read = tokio::task::spawn_blocking(move || {
+                let there = |which: &Own| folder.join(which.file()).exists();
+                let read = |which: Own| Ok((which.file().to_owned(), in_folder(&folder, which)?));
+                Own::ALL
+                    .into_iter()
+                    .filter(there)
+                    .map(read)
+                    .collect::<io::Result<_>>()
+            });
+            read.await
+                .map_err(BoxError::from)
+                .and_then(|read| read.map_err(BoxError::from))
+                .map_err(|error| failed(data_dir.display().to_string(), error))
+        }
+        #[cfg(feature = "postgres")]
+        JobDatabase::Postgres(store) => store
+            .shared_secrets()
+            .await
+            .map_err(|error| failed(database.to_string(), error.into())),
+    }
+}
+
+/// `secret` is the one called `name` from now on; one that nobody knows is left out.
+pub(super) async fn replace(
+    data_dir: &Path,
+    database: &JobDatabase,
+    name: &str,
+    secret: &Secret,
+) -> Result<(), AssembleError> {
+    let failed = |place: String, source: BoxError| AssembleError::OwnSecret { place, source };
+    let Some(which) = Own::ALL.into_iter().find(|which| which.file() == name) else {
+        return Ok(());
+    };
+    match database {
+        JobDatabase::Sqlite(_) => {
+            let (folder, text) = (data_dir.to_owned(), secret.expose().to_owned());
+            let written = tokio::task::spawn_blocking(move || {
+                let secret = usable(&text, which)?;
+                draft(&folder, which, &secret)?
+                    .persist(folder.join(which.file()))
+                    .map_err(|error| error.error)?;
+                sync(&folder)
+            });
+            written
+                .await
+                .map_err(BoxError::from)
+                .and_then(|written| written.map_err(BoxError::from))
+                .map_err(|error| failed(data_dir.display().to_string(), error))
+        }
+        #[cfg(feature = "postgres")]
+        JobDatabase::Postgres(store) => store
+            .replace_secret(which.file(), secret)
             .await
             .map_err(|error| failed(database.to_string(), error.into())),
     }
@@ -99,16 +165,21 @@ fn usable(text: &str, which: Own) -> io::Result<Secret> {
 
 /// Whole or not at all; the first of several processes wins.
 fn make(folder: &Path, path: &Path, which: Own) -> io::Result<()> {
-    let mut draft = tempfile::Builder::new()
-        .prefix(which.file())
-        .tempfile_in(folder)?;
-    draft.write_all(fresh().expose().as_bytes())?;
-    draft.as_file().sync_all()?;
-    match draft.persist_noclobber(path) {
+    match draft(folder, which, &fresh())?.persist_noclobber(path) {
         Ok(_) => sync(folder),
         Err(error) if error.error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
         Err(error) => Err(error.error),
     }
+}
+
+/// A file that is the owner's alone, and on disk.
+fn draft(folder: &Path, which: Own, secret: &Secret) -> io::Result<tempfile::NamedTempFile> {
+    let mut draft = tempfile::Builder::new()
+        .prefix(which.file())
+        .tempfile_in(folder)?;
+    draft.write_all(secret.expose().as_bytes())?;
+    draft.as_file().sync_all()?;
+    Ok(draft)
 }
 
 #[cfg(test)]

@@ -51,7 +51,7 @@ impl Db<'_> {
     }
 }
 
-fn parameters(values: &[Value]) -> Vec<&(dyn ToSql + Sync)> {
+pub(super) fn parameters(values: &[Value]) -> Vec<&(dyn ToSql + Sync)> {
     fn parameter(value: &Value) -> &(dyn ToSql + Sync) {
         value
     }
@@ -114,6 +114,12 @@ pub(super) fn values<const N: usize>(row: &Row, from: usize) -> Result<[Value; N
         *value = row.try_get(column)?;
     }
     Ok(values)
+}
+
+/// The first `width` columns of a row.
+#[cfg(feature = "assemble")]
+pub(super) fn all(row: &Row, width: usize) -> Result<Vec<Value>, Error> {
+    (0..width).map(|column| row.try_get(column)).collect()
 }
 
 impl<'a> FromSql<'a> for Value {

@@ -47,16 +47,26 @@ columns!(
 fn values<const N: usize>(row: &Row<'_>, from: usize) -> rusqlite::Result<[Value; N]> {
     let mut values = [const { Value::Null }; N];
     for (value, column) in values.iter_mut().zip(from..) {
-        // Text that is not UTF-8 is a fault of that row, to be told by the decoder, not of the query; so is a number that
-        // is not whole, which no column of ours holds.
-        *value = match row.get_ref(column)? {
-            ValueRef::Integer(number) => Value::Integer(number),
-            ValueRef::Text(text) => String::from_utf8(text.to_vec()).map_or(Value::Null, Value::Text),
-            ValueRef::Blob(bytes) => Value::Blob(bytes.to_vec()),
-            ValueRef::Null | ValueRef::Real(_) => Value::Null,
-        };
+        *value = read(row, column)?;
     }
     Ok(values)
+}
+
+/// The first `width` columns of a row.
+#[cfg(feature = "assemble")]
+pub(super) fn all(row: &Row<'_>, width: usize) -> rusqlite::Result<Vec<Value>> {
+    (0..width).map(|column| read(row, column)).collect()
+}
+
+/// Text that is not UTF-8 is a fault of that row, to be told by the decoder, not of the query; so is a number that is not
+/// whole, which no column of ours holds.
+fn read(row: &Row<'_>, column: usize) -> rusqlite::Result<Value> {
+    Ok(match row.get_ref(column)? {
+        ValueRef::Integer(number) => Value::Integer(number),
+        ValueRef::Text(text) => String::from_utf8(text.to_vec()).map_or(Value::Null, Value::Text),
+        ValueRef::Blob(bytes) => Value::Blob(bytes.to_vec()),
+        ValueRef::Null | ValueRef::Real(_) => Value::Null,
+    })
 }
 
 impl ToSql for Value {

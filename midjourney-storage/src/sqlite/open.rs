@@ -117,7 +117,11 @@ fn probe(path: &Path) -> Result<(), StoreError> {
     Ok(())
 }
 
-fn connect(path: &Path, access: OpenFlags, options: &SqliteOptions) -> rusqlite::Result<Connection> {
+pub(super) fn connect(
+    path: &Path,
+    access: OpenFlags,
+    options: &SqliteOptions,
+) -> rusqlite::Result<Connection> {
     let db = Connection::open_with_flags(path, access | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
     db.busy_timeout(options.busy_limit)?;
     db.set_prepared_statement_cache_capacity(64);

@@ -5,6 +5,8 @@
     reason = "a failed check must fail the test"
 )]
 
+#[cfg(feature = "assemble")]
+mod backup;
 mod fs;
 mod keys;
 #[cfg(feature = "s3")]

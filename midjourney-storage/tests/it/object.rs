@@ -1,6 +1,6 @@
 //! The suite over real servers that speak the protocols of object storage, and what it cannot ask of every store.
 
-mod server;
+pub(crate) mod server;
 
 use std::{sync::Arc, time::Duration};
 

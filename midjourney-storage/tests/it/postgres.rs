@@ -20,7 +20,7 @@ async fn connect(url: &str) -> PostgresJobStore {
 }
 
 /// The one that tests share which do not harm it.
-fn shared() -> &'static Cluster {
+pub(crate) fn shared() -> &'static Cluster {
     static SHARED: OnceLock<Cluster> = OnceLock::new();
     SHARED.get_or_init(Cluster::start)
 }
