@@ -6,6 +6,7 @@
 mod accounts;
 mod actions;
 mod args;
+mod backup;
 mod callbacks;
 mod context;
 mod doctor;
@@ -71,6 +72,8 @@ async fn dispatch(command: Command, context: &Context) -> Result<ExitCode, Failu
         Command::Act(command) => actions::run(context, command).await,
         Command::Jobs(command) => jobs::run(context, command).await,
         Command::Images(command) => images::run(context, command).await,
+        Command::Backup(command) => backup::run(context, command).await,
+        Command::Migrate(args) => backup::run_migrate(context, args).await,
         Command::Serve(args) => serve::run(context, args).await,
         Command::Accounts => accounts::run(context).await,
         Command::Webhooks(command) => webhooks::run(context, command).await,

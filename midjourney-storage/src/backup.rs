@@ -10,17 +10,14 @@
 
 mod archive;
 mod create;
+mod file;
 mod migrate;
 mod read;
 mod sums;
 
 use midjourney_core::{error::BoxError, image::ImageStoreError, job::StoreError};
 
-pub use self::{
-    create::create,
-    migrate::migrate,
-    read::{restore, verify},
-};
+pub use self::{file::BackupFile, migrate::migrate};
 use crate::AssembleError;
 
 /// What a backup holds, or what was moved.
@@ -61,9 +58,26 @@ pub enum BackupError {
     /// It ends too early, or is not what it says it is.
     #[error("the backup is damaged: {0}; nothing was restored")]
     Damaged(String),
+    /// It is encrypted, and no secret key was named.
+    #[error("the backup is encrypted; name the file of its secret key")]
+    Sealed,
+    /// It is encrypted for other keys, or damaged.
+    #[error("the backup cannot be decrypted with these keys")]
+    Unopened(#[source] BoxError),
+    /// The text is no public key.
+    #[error("{0:?} is no public key; expected one such as age1..., which age-keygen prints")]
+    Recipient(String),
+    /// This build lacks encryption.
+    #[error(
+        "encryption is not in this build; build it with the feature `age`, or pass the file through age yourself"
+    )]
+    NoAge,
     /// There is something already where it should go.
     #[error("there are jobs in {0} already; name an empty place. Nothing was changed")]
     NotEmpty(String),
+    /// Both ends of a move are the same.
+    #[error("both configurations mean {0}; name another place")]
+    SamePlace(String),
     /// What was moved came out differently.
     #[error("{0}")]
     Differs(String),

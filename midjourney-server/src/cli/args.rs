@@ -49,6 +49,11 @@ pub(super) enum Command {
     /// List and copy pictures
     #[command(subcommand)]
     Images(ImagesCommand),
+    /// Back up everything into one file, check it, restore it
+    #[command(subcommand)]
+    Backup(BackupCommand),
+    /// Copy everything to the stores of another configuration; no server may work on either
+    Migrate(MigrateArgs),
     /// Serve the HTTP API
     Serve(ServeArgs),
     /// List the accounts: what waits, what runs, and what was spent
@@ -66,6 +71,41 @@ pub(super) enum Command {
         /// The shell
         shell: clap_complete::Shell,
     },
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum BackupCommand {
+    /// Write jobs and pictures into a file, as they are at one moment; servers may go on
+    Create {
+        /// The file; one that is there is not written over
+        file: PathBuf,
+        /// Encrypt it for this public key of age (age1...); may be said several times
+        #[arg(long, value_name = "KEY")]
+        recipient: Vec<String>,
+    },
+    /// Check a backup to its last sum; changes nothing
+    Verify(BackupArgs),
+    /// Put a backup into the configured stores, which must have no jobs yet
+    Restore(BackupArgs),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct BackupArgs {
+    /// The file
+    pub(super) file: PathBuf,
+    /// A file with the secret key, for an encrypted one
+    #[arg(long, value_name = "FILE")]
+    pub(super) identity: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct MigrateArgs {
+    /// The configuration whose stores everything is copied to
+    #[arg(long, value_name = "FILE")]
+    pub(super) to: PathBuf,
+    /// Its data directory, where it is another
+    #[arg(long, value_name = "DIR")]
+    pub(super) to_data_dir: Option<PathBuf>,
 }
 
 #[derive(Debug, Subcommand)]

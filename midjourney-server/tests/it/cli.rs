@@ -268,3 +268,63 @@ fn completions_are_for_every_shell() {
         assert!(output.status.success() && !output.stdout.is_empty(), "{shell}");
     }
 }
+
+fn listed(home: &Home) -> Value {
+    json(&run(home, &["--json", "images", "list", "--limit", "200"]))["images"].clone()
+}
+
+#[test]
+fn a_backup_is_made_checked_and_restored_by_command() {
+    let home = Home::simulated();
+    assert!(run(&home, &["imagine", "a red fox"]).status.success());
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("backup.tar");
+    let file = file.to_str().unwrap();
+    let made = json(&run(&home, &["--json", "backup", "create", file]));
+    assert_eq!(
+        (made["jobs"].as_u64(), made["files"].as_u64()),
+        (Some(1), Some(5))
+    );
+    assert_eq!(json(&run(&home, &["--json", "backup", "verify", file])), made);
+    let other = Home::simulated();
+    let restored = run(&other, &["backup", "restore", file]);
+    assert!(
+        text(&restored.stdout).starts_with("restored: 1 jobs"),
+        "{restored:?}"
+    );
+    assert_eq!(listed(&other), listed(&home));
+
+    let again = run(&other, &["backup", "restore", file]);
+    assert_eq!(again.status.code(), Some(1));
+    assert!(text(&again.stderr).contains("name an empty place"), "{again:?}");
+    let over = run(&home, &["backup", "create", file]);
+    assert!(text(&over.stderr).contains("is there already"), "{over:?}");
+    let none = run(&home, &["backup", "verify", env!("CARGO_MANIFEST_DIR")]);
+    assert_eq!(none.status.code(), Some(1));
+}
+
+#[test]
+fn everything_is_copied_to_the_stores_of_another_configuration() {
+    let home = Home::simulated();
+    assert!(run(&home, &["imagine", "a red fox"]).status.success());
+    let folder = tempfile::tempdir().unwrap();
+    let pictures = folder.path().join("pictures");
+    let there = Home::with(&format!("storage: {{path: {pictures:?}}}"));
+    let (config, data) = (there.config(), there.data());
+    let (config, data) = (config.to_str().unwrap(), data.to_str().unwrap());
+    let copied = run(&home, &["migrate", "--to", config, "--to-data-dir", data]);
+    assert!(text(&copied.stdout).starts_with("copied: 1 jobs"), "{copied:?}");
+    assert_eq!(listed(&there), listed(&home));
+    assert!(pictures.exists());
+    let same = run(
+        &home,
+        &[
+            "migrate",
+            "--to",
+            home.config().to_str().unwrap(),
+            "--to-data-dir",
+            home.data().to_str().unwrap(),
+        ],
+    );
+    assert!(text(&same.stderr).contains("name another place"), "{same:?}");
+}

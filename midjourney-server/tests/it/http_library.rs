@@ -106,7 +106,10 @@ async fn pictures_are_pinned_tagged_and_removed() {
         (StatusCode::OK, &json!(["best", "foxes"]))
     );
     assert_eq!(send(server.get(&place)).await.1, tagged);
-    assert_eq!(found(&server, "tag=best&pinned=true").await, [id.clone()]);
+    assert_eq!(
+        found(&server, "tag=best&pinned=true").await,
+        std::slice::from_ref(id)
+    );
 
     let (status, problem) = send(server.request("DELETE", &place)).await;
     assert_eq!(status, StatusCode::CONFLICT, "{problem}");

@@ -69,6 +69,15 @@ impl JobDatabase {
         }
     }
 
+    /// Whether both are one file.
+    pub(crate) fn is_the_file_of(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Sqlite(one), Self::Sqlite(two)) => one.path() == two.path(),
+            #[cfg(feature = "postgres")]
+            _ => false,
+        }
+    }
+
     /// All rows as they are when the first is read.
     pub(crate) fn dump(&self) -> Rows {
         match self {

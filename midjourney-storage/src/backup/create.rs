@@ -23,17 +23,12 @@ use super::{
 };
 use crate::{Stores, transfer::Rows};
 
-/// Writes all that is kept in `stores` to `to`, as it is at one moment; what is accepted meanwhile is not in it. Nobody has
-/// to stop. Memory: some 150 bytes for each picture.
-///
-/// A picture whose file is gone or damaged is left out and [told](Report::lost).
-///
-/// **Errors:** what was written until then is no backup. **Cancel safety:** dropping the future leaves an unfinished file.
-pub async fn create(
+/// Writes all that is kept in `stores` to `to`, which is given back for whoever ends it.
+pub(super) async fn create<W: Write + Send + 'static>(
     stores: &Stores,
-    to: impl Write + Send + 'static,
+    to: W,
     now: Timestamp,
-) -> Result<Report, BackupError> {
+) -> Result<(Report, W), BackupError> {
     let secrets = stores.secrets().await?;
     let work = Work {
         runtime: Handle::current(),
@@ -50,12 +45,12 @@ struct Work {
 }
 
 impl Work {
-    fn write(
+    fn write<W: Write>(
         mut self,
-        to: impl Write,
+        to: W,
         secrets: &[(String, Secret)],
         now: Timestamp,
-    ) -> Result<Report, BackupError> {
+    ) -> Result<(Report, W), BackupError> {
         let mut archive = Writer::new(to, now);
         archive.json(MANIFEST, &Manifest::new(now))?;
         let secrets: BTreeMap<_, _> = secrets
@@ -90,8 +85,7 @@ impl Work {
                 lost: report.lost.clone(),
             },
         )?;
-        archive.finish()?.flush().map_err(super::writing)?;
-        Ok(report)
+        Ok((report, archive.finish()?))
     }
 
     /// Whether the file could be had as its row says.

@@ -27,6 +27,9 @@ const LARGEST: u64 = 64 * 1024 * 1024;
 /// **Errors:** [`BackupError::NotEmpty`] where other jobs are in `to`; [`BackupError::Differs`] where jobs changed
 /// meanwhile. `from` is never changed. **Cancel safety:** begin it again.
 pub async fn migrate(from: &Stores, to: &Stores) -> Result<Report, BackupError> {
+    if from.database.is_the_file_of(&to.database) {
+        return Err(BackupError::SamePlace(from.database.to_string()));
+    }
     let before = sums(&from.database).await?;
     let there = to.database.jobs().head().await?.get() > 0;
     if there && sums(&to.database).await?.tables() != before.tables() {

@@ -2,9 +2,7 @@
 
 use std::{
     collections::{BTreeMap, HashSet},
-    fs::File,
-    io::{BufReader, Read},
-    path::Path,
+    io::Read,
     sync::Arc,
 };
 
@@ -19,7 +17,6 @@ use tokio::{runtime::Handle, sync::mpsc};
 use super::{
     BackupError, Report,
     archive::{self, END, End, FILES, MANIFEST, Manifest, ROWS, SECRETS},
-    reading,
     sums::{self, Sums},
 };
 use crate::{
@@ -30,26 +27,16 @@ use crate::{
 /// The largest file that is restored: what is kept of an upstream has 64 MiB at most.
 const LARGEST: u64 = 64 * 1024 * 1024;
 
-/// Reads a backup to its end and checks every sum. Changes nothing.
-///
-/// **Errors:** what is wrong with it.
-pub async fn verify(from: impl Read + Send + 'static) -> Result<Report, BackupError> {
-    tokio::task::spawn_blocking(move || read(from, &mut Nothing)).await?
+/// Reads a backup to its end and checks every sum. Blocks.
+pub(super) fn verify(from: impl Read) -> Result<Report, BackupError> {
+    read(from, &mut Nothing)
 }
 
-/// Puts what the backup in `file` holds into `stores`, which must have no jobs yet. The file is checked to its end before
-/// anything is written, and rows are there all at once, after their pictures.
-///
-/// **Errors:** [`BackupError::NotEmpty`], or what is wrong; then there are no rows, and what was stored of pictures is
-/// written over by the next try. **Cancel safety:** the same.
-pub async fn restore(stores: &Stores, file: &Path) -> Result<Report, BackupError> {
-    let counts = stores.database.jobs().head().await?;
-    if counts.get() > 0 {
-        return Err(BackupError::NotEmpty(stores.database.to_string()));
-    }
-    let open = |file: &Path| File::open(file).map(BufReader::new).map_err(reading);
-    verify(open(file)?).await?;
-    let from = open(file)?;
+/// Puts what a backup holds into `stores`.
+pub(super) async fn restore(
+    stores: &Stores,
+    from: impl Read + Send + 'static,
+) -> Result<Report, BackupError> {
     let (sender, loads) = transfer::loads();
     let mut restoring = Restoring {
         runtime: Handle::current(),

@@ -1,8 +1,9 @@
 //! Backups and moves: what arrives is what was there, and what is wrong is told before anything is done.
+#![expect(clippy::indexing_slicing, reason = "helpers of tests fail as tests do")]
 
 use std::{
     collections::BTreeMap,
-    fs::{self, File},
+    fs,
     io::Write as _,
     path::{Path, PathBuf},
     sync::{
@@ -26,7 +27,7 @@ use midjourney_core::{
 };
 use midjourney_storage::{
     Stores,
-    backup::{self, BackupError, Report},
+    backup::{BackupError, BackupFile, Report},
 };
 use tempfile::TempDir;
 
@@ -173,8 +174,7 @@ async fn digest(stores: &Stores, key: &ImageKey) -> Option<ImageDigest> {
 }
 
 async fn backed_up(stores: &Stores, to: &Path) -> Report {
-    let file = File::create(to).unwrap();
-    backup::create(stores, file, NOW).await.unwrap()
+    BackupFile::at(to).create(stores, NOW).await.unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -187,10 +187,10 @@ async fn what_is_restored_is_what_was_there() {
     let file = folder.path().join("backup.tar");
     let made = backed_up(&from, &file).await;
     assert_eq!((made.jobs, made.files, made.lost.len()), (8, 15, 0));
-    assert_eq!(backup::verify(File::open(&file).unwrap()).await.unwrap(), made);
+    assert_eq!(BackupFile::at(&file).verify().await.unwrap(), made);
 
     let to = local(&folder.path().join("to")).await;
-    assert_eq!(backup::restore(&to, &file).await.unwrap(), made);
+    assert_eq!(BackupFile::at(&file).restore(&to).await.unwrap(), made);
     let before = sight(&from).await;
     assert_eq!(before.found.len(), 14);
     assert_eq!(before.pinned.len(), 1);
@@ -201,7 +201,7 @@ async fn what_is_restored_is_what_was_there() {
     one(&to, &SeededEntropy::new(2), 9).await;
     assert_eq!(sight(&to).await.events.len(), before.events.len() + 2);
 
-    let again = backup::restore(&to, &file).await.unwrap_err();
+    let again = BackupFile::at(&file).restore(&to).await.unwrap_err();
     assert!(matches!(again, BackupError::NotEmpty(_)), "{again:?}");
 }
 
@@ -227,7 +227,7 @@ async fn a_backup_beside_writers_holds_one_moment() {
         let file = folder.path().join(format!("{round}.tar"));
         backed_up(&from, &file).await;
         let to = local(&folder.path().join(format!("to-{round}"))).await;
-        backup::restore(&to, &file).await.unwrap();
+        BackupFile::at(&file).restore(&to).await.unwrap();
         let all = from
             .database
             .jobs()
@@ -274,14 +274,14 @@ async fn a_damaged_backup_is_refused_and_changes_nothing() {
     let mut harmless = 0;
     for bytes in tried {
         fs::write(&bad, &bytes).unwrap();
-        match backup::verify(File::open(&bad).unwrap()).await {
+        match BackupFile::at(&bad).verify().await {
             // Padding, and dates of entries, mean nothing.
             Ok(report) => {
-                assert_eq!(report, backup::verify(File::open(&file).unwrap()).await.unwrap());
+                assert_eq!(report, BackupFile::at(&file).verify().await.unwrap());
                 harmless += 1;
             }
             Err(BackupError::Damaged(_) | BackupError::NotABackup | BackupError::OtherRelease(_)) => {
-                backup::restore(&to, &bad).await.unwrap_err();
+                BackupFile::at(&bad).restore(&to).await.unwrap_err();
             }
             Err(other) => panic!("{other:?}"),
         }
@@ -291,7 +291,7 @@ async fn a_damaged_backup_is_refused_and_changes_nothing() {
     let left: Vec<PathBuf> = walk(&folder.path().join("to/images"));
     assert!(left.is_empty(), "{left:?}");
     // And the good one still goes in.
-    backup::restore(&to, &file).await.unwrap();
+    BackupFile::at(&file).restore(&to).await.unwrap();
     assert_eq!(sight(&to).await, sight(&from).await);
 }
 
@@ -337,7 +337,9 @@ async fn names_in_a_backup_lead_nowhere() {
             .raw_header_position();
         let end = usize::try_from(end).unwrap();
         let hostile = [&whole[..end], header.as_bytes(), &whole[end..]].concat();
-        let told = backup::verify(std::io::Cursor::new(hostile)).await.unwrap_err();
+        let file = folder.path().join("hostile.tar");
+        fs::write(&file, hostile).unwrap();
+        let told = BackupFile::at(&file).verify().await.unwrap_err();
         assert!(told.to_string().contains("damaged"), "{name}: {told}");
     }
 }
@@ -363,15 +365,87 @@ async fn files_that_are_gone_or_damaged_are_told_and_left_out() {
     lost.sort();
     assert_eq!((made.files, &made.lost), (13, &lost));
     let to = local(&folder.path().join("to")).await;
-    assert_eq!(backup::restore(&to, &file).await.unwrap(), made);
+    assert_eq!(BackupFile::at(&file).restore(&to).await.unwrap(), made);
     let seen = sight(&to).await;
     assert_eq!(seen.images.len(), 12);
     assert!(seen.files.values().all(Option::is_some));
 }
 
+/// The file is there whole or not at all, its owner's alone, and nobody's work is written over.
+#[tokio::test]
+async fn a_backup_file_is_its_owners_alone_and_writes_over_nothing() {
+    let folder = TempDir::new().unwrap();
+    let from = local(&folder.path().join("from")).await;
+    let path = folder.path().join("backup.tar");
+    backed_up(&from, &path).await;
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt as _;
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o077, 0);
+    }
+    let before = fs::read(&path).unwrap();
+    let refused = BackupFile::at(&path).create(&from, NOW).await.unwrap_err();
+    assert!(matches!(refused, BackupError::File { .. }), "{refused:?}");
+    assert_eq!(fs::read(&path).unwrap(), before);
+    let mut names: Vec<_> = fs::read_dir(folder.path())
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name())
+        .collect();
+    names.sort();
+    assert_eq!(names, ["backup.tar", "from"]);
+}
+
+#[cfg(feature = "age")]
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sealed_backup_opens_with_its_key_alone() {
+    use age::secrecy::ExposeSecret as _;
+
+    let folder = TempDir::new().unwrap();
+    let from = local(&folder.path().join("from")).await;
+    fill(&from).await;
+    let keys = [
+        age::x25519::Identity::generate(),
+        age::x25519::Identity::generate(),
+    ];
+    let identity = |number: usize| {
+        let path = folder.path().join(format!("key-{number}"));
+        fs::write(&path, keys[number].to_string().expose_secret()).unwrap();
+        Some(path)
+    };
+    let file = BackupFile::at(folder.path().join("backup.age"));
+    let sealed = file.clone().sealed_for(vec![keys[0].to_public().to_string()]);
+    let made = sealed.create(&from, NOW).await.unwrap();
+    let bytes = fs::read(folder.path().join("backup.age")).unwrap();
+    for word in [&b"midjourney"[..], b"fox", b"task-1"] {
+        assert!(!bytes.windows(word.len()).any(|part| part == word), "{word:?}");
+    }
+    let open = file.clone().opened_with(identity(0));
+    assert_eq!(open.verify().await.unwrap(), made);
+    let to = local(&folder.path().join("to")).await;
+    open.restore(&to).await.unwrap();
+    assert_eq!(sight(&to).await, sight(&from).await);
+
+    let closed = file.verify().await.unwrap_err();
+    assert!(matches!(closed, BackupError::Sealed), "{closed:?}");
+    let other = file.clone().opened_with(identity(1)).verify().await.unwrap_err();
+    assert!(matches!(other, BackupError::Unopened(_)), "{other:?}");
+    let nobody = BackupFile::at(folder.path().join("x")).sealed_for(vec!["age1nobody".to_owned()]);
+    let nobody = nobody.create(&from, NOW).await.unwrap_err();
+    assert!(matches!(nobody, BackupError::Recipient(_)), "{nobody:?}");
+    assert!(!folder.path().join("x").exists());
+    // One wrong byte in it is as good as another key.
+    let mut wrong = bytes.clone();
+    let middle = wrong.len() / 2;
+    wrong[middle] ^= 1;
+    fs::write(folder.path().join("backup.age"), wrong).unwrap();
+    open.verify().await.unwrap_err();
+}
+
 #[cfg(all(feature = "postgres", feature = "s3"))]
 mod elsewhere {
     use super::*;
+    use midjourney_storage::backup;
+
     use crate::{object::server::Server, postgres::shared};
 
     /// PostgreSQL and a bucket, both new.
@@ -430,11 +504,11 @@ mod elsewhere {
         let file = folder.path().join("backup.tar");
         let made = backed_up(&from, &file).await;
         let to = local(&folder.path().join("to")).await;
-        assert_eq!(backup::restore(&to, &file).await.unwrap(), made);
+        assert_eq!(BackupFile::at(&file).restore(&to).await.unwrap(), made);
         let before = sight(&from).await;
         assert_eq!(sight(&to).await, before);
         let again = many_nodes(&folder.path().join("again")).await;
-        backup::restore(&again, &file).await.unwrap();
+        BackupFile::at(&file).restore(&again).await.unwrap();
         assert_eq!(sight(&again).await, before);
         one(&again, &SeededEntropy::new(4), 9).await;
         assert_eq!(again.database.jobs().counts().await.unwrap().completed, 8);
