@@ -19,6 +19,7 @@
     feature = "_object",
     doc = "| `s3`, `gcs`, `azure` | [`object::ObjectImageStore`]: pictures in a bucket of object storage |"
 )]
+//! | always | [`linked::LinkedImageStore`]: pictures that others hand out too |
 //! | always | [`keys::FixedKeys`]: keys that were read once, such as from the environment |
 
 #[cfg(feature = "assemble")]
@@ -28,6 +29,7 @@ pub mod backup;
 #[cfg(feature = "fs")]
 pub mod fs;
 pub mod keys;
+pub mod linked;
 #[cfg(feature = "_object")]
 pub mod object;
 #[cfg(feature = "postgres")]

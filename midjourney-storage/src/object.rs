@@ -13,19 +13,25 @@
 mod connect;
 mod upload;
 
-use std::{fmt, ops::Range, sync::Arc};
+use std::{fmt, ops::Range, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+use http::Method;
 use midjourney_core::{
     error::BoxError,
     image::{ByteStream, ImageDigest, ImageKey, ImageStore, ImageStoreError, StoredImage},
 };
-use object_store::{Error, GetOptions, ObjectMeta, ObjectStore, ObjectStoreExt as _, PutPayload, path::Path};
+use object_store::{
+    Error, GetOptions, ObjectMeta, ObjectStore, ObjectStoreExt as _, PutPayload, path::Path, signer::Signer,
+};
 use sha2::{Digest as _, Sha256};
 
 pub use self::connect::{Bucket, BucketKind, Credentials};
-use self::upload::{Parts, Upload};
+use self::{
+    connect::Service,
+    upload::{Parts, Upload},
+};
 
 /// How often a reading is begun anew whose picture is replaced between the question for its length and that for its
 /// bytes.
@@ -36,6 +42,9 @@ const TRIES: u32 = 3;
 /// Every request is tried four times within half a minute where the service is busy or cannot be reached.
 pub struct ObjectImageStore {
     store: Arc<dyn ObjectStore>,
+    signer: Arc<dyn Signer>,
+    /// Whether links are given out.
+    signs: bool,
     kind: BucketKind,
     place: String,
     prefix: Path,
@@ -57,13 +66,22 @@ impl ObjectImageStore {
     pub fn open(bucket: &Bucket) -> Result<Self, ImageStoreError> {
         let kind = bucket.kind;
         let refused = |source| backend(kind, "opening the bucket", source);
+        let Service { store, signer } = connect::connect(bucket).map_err(refused)?;
         Ok(Self {
-            store: connect::connect(bucket).map_err(refused)?,
+            store,
+            signer,
+            signs: false,
             kind,
             place: bucket.place(),
             prefix: Path::parse(bucket.prefix.as_deref().unwrap_or_default())
                 .map_err(|e| refused(e.into()))?,
         })
+    }
+
+    /// The same, whose pictures whoever has a [`link`](ImageStore::link) gets from the service itself.
+    pub fn with_signed_links(mut self, signed: bool) -> Self {
+        self.signs = signed;
+        self
     }
 
     /// Where this is, in words.
@@ -200,6 +218,17 @@ impl ImageStore for ObjectImageStore {
             }
         }
         Err(self.failed("reading a picture", "it is replaced again and again"))
+    }
+
+    async fn link(&self, key: &ImageKey, life: Duration) -> Result<Option<String>, ImageStoreError> {
+        if !self.signs {
+            return Ok(None);
+        }
+        let path = self.path(key.as_str());
+        let signed = self.signer.signed_url(Method::GET, &path, life).await;
+        signed
+            .map(|url| Some(url.into()))
+            .map_err(|error| self.failed("signing a link", error))
     }
 
     async fn remove(&self, key: &ImageKey) -> Result<(), ImageStoreError> {

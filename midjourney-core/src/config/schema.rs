@@ -186,6 +186,12 @@ fn visit_storage(storage: &mut Storage, v: &mut impl Visitor) {
         &mut storage.credentials_file,
         Optional(FilePath),
     );
+    v.key("storage.signed_links", &mut storage.signed_links, Switch);
+    v.key(
+        "storage.public_base_url",
+        &mut storage.public_base_url,
+        Optional(WebAddress),
+    );
     v.key("storage.database", &mut storage.database, Optional(FilePath));
     v.key(
         "storage.database_url",

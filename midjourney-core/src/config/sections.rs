@@ -248,6 +248,10 @@ pub struct Storage {
     pub secret_access_key: Option<SecretString>,
     /// `storage.credentials_file`: the key of a service account; GCS.
     pub credentials_file: Option<PathBuf>,
+    /// `storage.signed_links`: whether callers get the bytes of images from the bucket itself, by links that expire.
+    pub signed_links: bool,
+    /// `storage.public_base_url`: where anybody can get images under their names, such as a CDN before the bucket.
+    pub public_base_url: Option<Url>,
     /// `storage.database`: the job database; absent means `midjourney.db` in the data directory.
     pub database: Option<PathBuf>,
     /// `storage.database_url`: a PostgreSQL database for the jobs instead of a file. Secret, for it holds the password.
@@ -273,6 +277,8 @@ impl Default for Storage {
             access_key_id: None,
             secret_access_key: None,
             credentials_file: None,
+            signed_links: false,
+            public_base_url: None,
             database: None,
             database_url: None,
             database_ca: None,

@@ -184,6 +184,7 @@ fn bucket(config: &Config, report: &mut Report) {
         ("storage.prefix", storage.prefix.is_some(), &buckets[..]),
         ("storage.region", storage.region.is_some(), &[StorageKind::S3][..]),
         ("storage.endpoint", storage.endpoint.is_some(), &buckets[..]),
+        ("storage.signed_links", storage.signed_links, &buckets[..]),
         (id, storage.access_key_id.is_some(), &keys[..]),
         (secret, storage.secret_access_key.is_some(), &keys[..]),
         (

@@ -1,6 +1,6 @@
 //! Hands out the bytes of pictures.
 
-use std::ops::Range;
+use std::{ops::Range, time::Duration};
 
 use super::Gateway;
 use crate::{
@@ -34,6 +34,14 @@ impl Gateway {
         let image = self.image(id).await?;
         let body = self.parts.images.read(&image.key, range).await?;
         Ok(Picture { image, body })
+    }
+
+    /// Where the bytes of an image can be had without this gateway, for `life` at least; `None` where they come from here
+    /// alone.
+    ///
+    /// **Errors:** the store's.
+    pub async fn picture_link(&self, image: &Image, life: Duration) -> Result<Option<String>, Error> {
+        Ok(self.parts.images.link(&image.key, life).await?)
     }
 
     /// All bytes of an image at once.

@@ -1,6 +1,6 @@
 //! Where the bytes of pictures are kept.
 
-use std::{fmt, ops::Range, pin::Pin, str::FromStr};
+use std::{fmt, ops::Range, pin::Pin, str::FromStr, time::Duration};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -181,6 +181,12 @@ pub trait ImageStore: fmt::Debug + Send + Sync + 'static {
     ///
     /// **Errors:** [`ImageStoreError::NotFound`], [`ImageStoreError::BadRange`].
     async fn read(&self, key: &ImageKey, range: Option<Range<u64>>) -> Result<ByteStream, ImageStoreError>;
+
+    /// An address at which whoever has it gets the bytes under `key` without us, for `life` at least; `None`, as in most
+    /// stores, where there is no such address. Whether there is anything under `key` is not looked at.
+    async fn link(&self, _key: &ImageKey, _life: Duration) -> Result<Option<String>, ImageStoreError> {
+        Ok(None)
+    }
 
     /// Removes what is under `key`; fine where there is nothing.
     async fn remove(&self, key: &ImageKey) -> Result<(), ImageStoreError>;

@@ -1,6 +1,6 @@
 //! Pictures: what is known about them, and their bytes.
 
-use std::{ops::Range, sync::Arc};
+use std::{ops::Range, sync::Arc, time::Duration};
 
 use axum::{
     Json,
@@ -31,6 +31,9 @@ use super::{
     links::Proof,
     problem::{self, Problem},
 };
+
+/// How long an address is good at which others hand out a picture.
+const ELSEWHERE: Duration = Duration::from_secs(3_600);
 
 /// The largest picture that is given as text inside JSON.
 const INLINE_LIMIT: u64 = 32 * 1024 * 1024;
@@ -256,6 +259,8 @@ impl Shape {
             headers(("ETag" = String, description = "The SHA-256 of the original, and the shape where it is another."))),
         (status = 206, description = "The part of it that was asked for.", content_type = "image/png", body = Vec<u8>),
         (status = 304, description = "The copy at hand is good."),
+        (status = 307, description = "The bytes are to be had there, where `storage.signed_links` or \
+            `storage.public_base_url` say so."),
     ),
 )]
 pub(super) async fn content(
@@ -268,6 +273,16 @@ pub(super) async fn content(
 ) -> Result<Response, Problem> {
     let linked = app.links.check(&proof, &image_path(id))?;
     let image = app.gateway.image(id).await?;
+    if shape.is_original(&image)
+        && let Some(link) = app.gateway.picture_link(&image, ELSEWHERE).await?
+    {
+        let passing = (header::CACHE_CONTROL, "no-store".to_owned());
+        return Ok((
+            StatusCode::TEMPORARY_REDIRECT,
+            [(header::LOCATION, link), passing],
+        )
+            .into_response());
+    }
     let etag = shape.etag(&image);
     let common = [
         (header::ETAG, etag.clone()),

@@ -228,6 +228,30 @@ async fn pictures_are_given_in_other_sizes_and_formats() {
     }
 }
 
+/// Callers are sent to where others hand out the pictures; what is made on request still comes from here.
+#[tokio::test(flavor = "multi_thread")]
+async fn pictures_that_others_hand_out_are_got_there() {
+    let home = crate::process::Home::with("storage: {public_base_url: \"https://cdn.example.org/mj/\"}");
+    let server = home.serve();
+    let client = reqwest::Client::builder()
+        .redirect(reqwest::redirect::Policy::none())
+        .build()
+        .unwrap();
+    let request = client
+        .post(server.at("/imagine"))
+        .header("prefer", "wait=60")
+        .json(&json!({"prompt": "a red fox"}));
+    let (_, body) = send(request).await;
+    let image = &body["jobs"][0]["images"][1];
+    let place = server.at(&format!("/images/{}/content", text(image, "id")));
+    let sent = client.get(&place).send().await.unwrap();
+    assert_eq!(sent.status(), StatusCode::TEMPORARY_REDIRECT);
+    let expected = format!("https://cdn.example.org/mj/{}", text(image, "path"));
+    assert_eq!(header(sent.headers(), "location"), expected);
+    let small = client.get(format!("{place}?width=32")).send().await.unwrap();
+    assert_eq!(small.status(), StatusCode::OK);
+}
+
 /// H7: nothing in the path reaches the file system, because only ids get through.
 #[tokio::test]
 async fn no_path_leads_out_of_the_store() {

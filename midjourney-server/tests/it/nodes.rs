@@ -358,7 +358,9 @@ async fn nodes_that_share_a_database_and_a_bucket_need_nothing_else() {
             .env("AWS_SECRET_ACCESS_KEY", "tests");
         Server::start(command).unwrap_or_else(|(_, said)| panic!("{said}"))
     };
-    let homes = [Home::with(&config), Home::with(&config)];
+    // The one hands out the bytes, the other sends callers to the bucket with a signed link.
+    let signing = config.replace("  prefix:", "  signed_links: true\n  prefix:");
+    let homes = [Home::with(&config), Home::with(&signing)];
     let servers: Vec<_> = homes.iter().map(start).collect();
     let client = http();
     let mut jobs = BTreeMap::new();
@@ -398,6 +400,20 @@ async fn nodes_that_share_a_database_and_a_bucket_need_nothing_else() {
             assert_eq!(part.bytes().await.unwrap(), bytes[1..4]);
         }
     }
+    let (_, images) = crate::http_support::send(client.get(servers[1].at("/images?limit=1"))).await;
+    let content = format!("/images/{}/content", images["images"][0]["id"].as_str().unwrap());
+    let still = Client::builder()
+        .redirect(reqwest::redirect::Policy::none())
+        .build()
+        .unwrap();
+    let sent = still.get(servers[1].at(&content)).send().await.unwrap();
+    assert_eq!(sent.status(), StatusCode::TEMPORARY_REDIRECT);
+    assert_eq!(sent.headers()["cache-control"], "no-store");
+    let link = sent.headers()["location"].to_str().unwrap();
+    assert!(
+        link.contains("X-Amz-Expires=3600") && link.contains("X-Amz-Signature="),
+        "{link}"
+    );
     let doctor = homes[0]
         .command()
         .env("AWS_ACCESS_KEY_ID", "tests")

@@ -8,15 +8,17 @@ use midjourney_core::{
 };
 
 use super::AssembleError;
-use crate::fs::LocalImageStore;
+use crate::{fs::LocalImageStore, linked::LinkedImageStore};
 
 pub(super) async fn open(config: &Config, data_dir: &Path) -> Result<Arc<dyn ImageStore>, AssembleError> {
-    match config.storage.kind {
-        StorageKind::Local => Ok(Arc::new(
-            LocalImageStore::open(config.images_dir(data_dir)).await?,
-        )),
-        kind => bucket(config, kind),
-    }
+    let store: Arc<dyn ImageStore> = match config.storage.kind {
+        StorageKind::Local => Arc::new(LocalImageStore::open(config.images_dir(data_dir)).await?),
+        kind => bucket(config, kind)?,
+    };
+    Ok(match &config.storage.public_base_url {
+        Some(base) => Arc::new(LinkedImageStore::new(store, base.as_str())),
+        None => store,
+    })
 }
 
 #[cfg(feature = "_object")]
@@ -58,7 +60,9 @@ fn bucket(config: &Config, kind: StorageKind) -> Result<Arc<dyn ImageStore>, Ass
         credentials,
         ..Bucket::new(service, storage.bucket.clone().unwrap_or_default())
     };
-    Ok(Arc::new(ObjectImageStore::open(&bucket)?))
+    Ok(Arc::new(
+        ObjectImageStore::open(&bucket)?.with_signed_links(storage.signed_links),
+    ))
 }
 
 #[cfg(not(feature = "_object"))]

@@ -3,7 +3,7 @@
 use std::{fmt, path::PathBuf, sync::Arc, time::Duration};
 
 use midjourney_core::{error::BoxError, key::Secret};
-use object_store::{ClientOptions, ObjectStore, RetryConfig};
+use object_store::{ClientOptions, ObjectStore, RetryConfig, signer::Signer};
 
 /// The service that a bucket is at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -102,8 +102,22 @@ impl fmt::Display for Bucket {
     }
 }
 
+/// A client of a service, which can also sign links.
+pub(super) struct Service {
+    pub(super) store: Arc<dyn ObjectStore>,
+    pub(super) signer: Arc<dyn Signer>,
+}
+
+impl Service {
+    fn new(client: impl ObjectStore + Signer) -> Self {
+        let store = Arc::new(client);
+        let signer = Arc::clone(&store);
+        Self { store, signer }
+    }
+}
+
 /// The client for `bucket`.
-pub(super) fn connect(bucket: &Bucket) -> Result<Arc<dyn ObjectStore>, BoxError> {
+pub(super) fn connect(bucket: &Bucket) -> Result<Service, BoxError> {
     match bucket.kind {
         #[cfg(feature = "s3")]
         BucketKind::S3 => s3(bucket),
@@ -142,7 +156,7 @@ fn retry() -> RetryConfig {
 }
 
 #[cfg(feature = "s3")]
-fn s3(bucket: &Bucket) -> Result<Arc<dyn ObjectStore>, BoxError> {
+fn s3(bucket: &Bucket) -> Result<Service, BoxError> {
     use object_store::aws::AmazonS3Builder;
     let mut builder = match &bucket.credentials {
         Credentials::Key { name, secret } => AmazonS3Builder::new()
@@ -160,11 +174,11 @@ fn s3(bucket: &Bucket) -> Result<Arc<dyn ObjectStore>, BoxError> {
         .with_bucket_name(&bucket.name)
         .with_client_options(client(bucket))
         .with_retry(retry());
-    Ok(Arc::new(builder.build()?))
+    Ok(Service::new(builder.build()?))
 }
 
 #[cfg(feature = "gcs")]
-fn gcs(bucket: &Bucket) -> Result<Arc<dyn ObjectStore>, BoxError> {
+fn gcs(bucket: &Bucket) -> Result<Service, BoxError> {
     use object_store::gcp::GoogleCloudStorageBuilder;
     let mut builder = match &bucket.credentials {
         Credentials::File(file) => {
@@ -179,11 +193,11 @@ fn gcs(bucket: &Bucket) -> Result<Arc<dyn ObjectStore>, BoxError> {
         .with_bucket_name(&bucket.name)
         .with_client_options(client(bucket))
         .with_retry(retry());
-    Ok(Arc::new(builder.build()?))
+    Ok(Service::new(builder.build()?))
 }
 
 #[cfg(feature = "azure")]
-fn azure(bucket: &Bucket) -> Result<Arc<dyn ObjectStore>, BoxError> {
+fn azure(bucket: &Bucket) -> Result<Service, BoxError> {
     use object_store::azure::MicrosoftAzureBuilder;
     let mut builder = match &bucket.credentials {
         Credentials::Key { name, secret } => MicrosoftAzureBuilder::new()
@@ -198,5 +212,5 @@ fn azure(bucket: &Bucket) -> Result<Arc<dyn ObjectStore>, BoxError> {
         .with_container_name(&bucket.name)
         .with_client_options(client(bucket))
         .with_retry(retry());
-    Ok(Arc::new(builder.build()?))
+    Ok(Service::new(builder.build()?))
 }

@@ -32,7 +32,8 @@ fn every_key_can_be_set_by_its_variable() {
         "prompt.plan" => "pro",
         "log.level" => "debug",
         "log.format" => "json",
-        "storage.endpoint" => "https://s3.example.org",
+        "storage.endpoint" | "storage.public_base_url" => "https://s3.example.org",
+        "storage.signed_links" => "true",
         "storage.database_url" => "postgres://mj:s%40cret@db.example.org/mj",
         "data_dir"
         | "storage.path"
