@@ -233,10 +233,7 @@ async fn pictures_are_given_in_other_sizes_and_formats() {
 async fn pictures_that_others_hand_out_are_got_there() {
     let home = crate::process::Home::with("storage: {public_base_url: \"https://cdn.example.org/mj/\"}");
     let server = home.serve();
-    let client = reqwest::Client::builder()
-        .redirect(reqwest::redirect::Policy::none())
-        .build()
-        .unwrap();
+    let client = crate::process::http_that_stays();
     let request = client
         .post(server.at("/imagine"))
         .header("prefer", "wait=60")

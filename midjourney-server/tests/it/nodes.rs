@@ -17,7 +17,7 @@ use tokio::{sync::watch, time::Instant};
 use crate::{
     cluster::Cluster,
     imitation::Imitation,
-    process::{Home, Server, http, random, until_by},
+    process::{Home, Server, http, http_that_stays, random, until_by},
 };
 
 /// How long a node may be silent before others take over its work.
@@ -402,11 +402,11 @@ async fn nodes_that_share_a_database_and_a_bucket_need_nothing_else() {
     }
     let (_, images) = crate::http_support::send(client.get(servers[1].at("/images?limit=1"))).await;
     let content = format!("/images/{}/content", images["images"][0]["id"].as_str().unwrap());
-    let still = Client::builder()
-        .redirect(reqwest::redirect::Policy::none())
-        .build()
+    let sent = http_that_stays()
+        .get(servers[1].at(&content))
+        .send()
+        .await
         .unwrap();
-    let sent = still.get(servers[1].at(&content)).send().await.unwrap();
     assert_eq!(sent.status(), StatusCode::TEMPORARY_REDIRECT);
     assert_eq!(sent.headers()["cache-control"], "no-store");
     let link = sent.headers()["location"].to_str().unwrap();

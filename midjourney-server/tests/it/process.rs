@@ -213,9 +213,19 @@ pub(crate) fn random(seed: &mut u64) -> u64 {
     *seed
 }
 
-#[expect(clippy::disallowed_methods, reason = "a test plays the outside world")]
 pub(crate) fn http() -> reqwest::Client {
+    client(reqwest::redirect::Policy::limited(1))
+}
+
+/// One that stays where it is sent on.
+pub(crate) fn http_that_stays() -> reqwest::Client {
+    client(reqwest::redirect::Policy::none())
+}
+
+#[expect(clippy::disallowed_methods, reason = "a test plays the outside world")]
+fn client(redirects: reqwest::redirect::Policy) -> reqwest::Client {
     reqwest::Client::builder()
+        .redirect(redirects)
         // The server closes what is idle for longer; a request must not set out on a connection that is being closed.
         .pool_idle_timeout(Duration::from_secs(5))
         .no_proxy()
