@@ -26,7 +26,7 @@ use midjourney_core::{
         Verdict,
     },
     memory::{MemoryImageStore, MemoryJobStore},
-    page::Page,
+    page::{Cursor, Page},
 };
 
 #[derive(Debug)]
@@ -129,6 +129,10 @@ impl<S: JobStore> JobStore for Journaled<S> {
 
     async fn put_upload(&self, upload: &Upload) -> Result<(), StoreError> {
         self.store.put_upload(upload).await
+    }
+
+    async fn uploads(&self, after: Option<Cursor>, limit: usize) -> Result<Page<Upload>, StoreError> {
+        self.store.uploads(after, limit).await
     }
 
     async fn remove(&self, removal: &Removal) -> Result<(), StoreError> {

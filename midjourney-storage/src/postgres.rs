@@ -40,7 +40,7 @@ use midjourney_core::{
         Event, IdempotencyKey, ImageQuery, ImageSearch, Insertion, Job, JobQuery, JobStore, Lease, Live,
         NewJobs, Owner, Position, Purse, Removal, RequestDigest, Share, StoreError, UpstreamId, Verdict,
     },
-    page::Page,
+    page::{Cursor, Page},
 };
 use tokio::sync::watch;
 use tokio_postgres::{Config, Error};
@@ -382,6 +382,19 @@ impl JobStore for PostgresJobStore {
     async fn upload(&self, id: UploadId) -> Result<Option<Upload>, StoreError> {
         let row = read!(self.link, "reading an upload's row", |db| queries::upload(db, id))?;
         row.map(RawUpload::decode).transpose()
+    }
+
+    async fn uploads(&self, after: Option<Cursor>, limit: usize) -> Result<Page<Upload>, StoreError> {
+        let limit = clamped(limit);
+        let rows = read!(self.link, "listing uploads", |db| queries::uploads(
+            db,
+            after,
+            limit.saturating_add(1)
+        ))?;
+        let uploads = decoded(rows, RawUpload::decode)?;
+        Ok(Page::from_probe(uploads, limit, |upload: &Upload| {
+            *upload.id.as_bytes()
+        }))
     }
 
     async fn remove(&self, removal: &Removal) -> Result<(), StoreError> {

@@ -47,7 +47,7 @@ use midjourney_core::{
         Event, IdempotencyKey, ImageQuery, ImageSearch, Insertion, Job, JobQuery, JobStore, Lease, Live,
         NewJobs, Owner, Position, Purse, Removal, RequestDigest, Share, StoreError, UpstreamId, Verdict,
     },
-    page::Page,
+    page::{Cursor, Page},
 };
 use tokio::sync::watch;
 
@@ -385,6 +385,20 @@ impl JobStore for SqliteJobStore {
             .read("reading an upload's row", 1, move |db| queries::upload(db, id))
             .await?;
         row.map(RawUpload::decode).transpose()
+    }
+
+    async fn uploads(&self, after: Option<Cursor>, limit: usize) -> Result<Page<Upload>, StoreError> {
+        let limit = clamped(limit);
+        let rows = self
+            .readers
+            .read("listing uploads", limit, move |db| {
+                queries::uploads(db, after, limit.saturating_add(1))
+            })
+            .await?;
+        let uploads = decoded(rows, RawUpload::decode)?;
+        Ok(Page::from_probe(uploads, limit, |upload: &Upload| {
+            *upload.id.as_bytes()
+        }))
     }
 
     async fn images(&self, query: &ImageQuery) -> Result<Page<Image>, StoreError> {

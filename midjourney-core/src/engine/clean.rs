@@ -9,9 +9,9 @@ use super::Parts;
 use crate::{
     clock::Timestamp,
     error::Chain,
-    id::{ImageId, JobId},
-    image::Image,
-    job::{ImageQuery, Job, JobQuery, Removal, Retention, Status, StoreError},
+    id::{ImageId, JobId, UploadId},
+    image::{Image, Upload},
+    job::{ImageQuery, InputImage, Job, JobQuery, Removal, Retention, Status, StoreError},
     page::{Cursor, Page},
 };
 
@@ -29,7 +29,9 @@ pub struct Cleaned {
     pub jobs: Vec<JobId>,
     /// Pictures, those of these jobs among them.
     pub images: Vec<ImageId>,
-    /// How many bytes the pictures have.
+    /// What callers brought along.
+    pub uploads: Vec<UploadId>,
+    /// How many bytes all these files have.
     pub bytes: u64,
 }
 
@@ -51,9 +53,14 @@ pub(super) async fn run(parts: Arc<Parts>, mut stopping: watch::Receiver<bool>) 
     loop {
         match clean(&parts, believed, false).await {
             Ok(cleaned) if cleaned == Cleaned::default() => {}
-            Ok(Cleaned { jobs, images, bytes }) => {
-                let (jobs, images) = (jobs.len(), images.len());
-                info!(jobs, images, bytes, "what was past its time was removed");
+            Ok(Cleaned {
+                jobs,
+                images,
+                uploads,
+                bytes,
+            }) => {
+                let (jobs, images, uploads) = (jobs.len(), images.len(), uploads.len());
+                info!(jobs, images, uploads, bytes, "what was past its time was removed");
             }
             Err(error) => warn!(error = %Chain(&error), "what is past its time was not removed"),
         }
@@ -76,7 +83,10 @@ pub(crate) async fn clean(parts: &Parts, now: Timestamp, dry_run: bool) -> Resul
     let mut cleaned = Cleaned::default();
     let rules = &parts.policy.retention;
     if *rules != Retention::default() {
-        let needed = needed(parts).await?;
+        let Needed {
+            jobs: needed,
+            uploads: needed_uploads,
+        } = needed(parts).await?;
         for status in Status::ALL {
             let Some(kept) = rules.of(status) else {
                 continue;
@@ -106,6 +116,7 @@ pub(crate) async fn clean(parts: &Parts, now: Timestamp, dry_run: bool) -> Resul
                 }
                 cleaned.count(&images);
             }
+            remove_uploads(parts, &needed_uploads, now, dry_run, &mut cleaned).await?;
         }
     }
     if !dry_run {
@@ -120,16 +131,28 @@ fn from(now: Timestamp, kept: Duration) -> Cursor {
     Cursor::before(newest.saturating_add(Duration::from_millis(1)))
 }
 
-/// The jobs that jobs under way start from.
-async fn needed(parts: &Parts) -> Result<BTreeSet<JobId>, StoreError> {
-    let mut needed = BTreeSet::new();
+/// What jobs under way start from.
+#[derive(Default)]
+struct Needed {
+    jobs: BTreeSet<JobId>,
+    uploads: BTreeSet<UploadId>,
+}
+
+async fn needed(parts: &Parts) -> Result<Needed, StoreError> {
+    let mut needed = Needed::default();
     for status in Status::ALL.into_iter().filter(|status| !status.is_final()) {
         let mut query = JobQuery::newest(Page::<Job>::MAX);
         query.status = Some(status);
         loop {
             let page = parts.jobs.list(&query).await?;
-            let parents = page.items.iter().filter_map(|job| job.request.parent);
-            needed.extend(parents.map(|parent| parent.job));
+            for Job { request, .. } in &page.items {
+                needed.jobs.extend(request.parent.map(|parent| parent.job));
+                let brought = request.images.iter().chain(&request.mask);
+                needed.uploads.extend(brought.filter_map(|image| match image {
+                    InputImage::Upload(id) => Some(*id),
+                    InputImage::Url(_) => None,
+                }));
+            }
             query.after = page.next;
             if query.after.is_none() {
                 break;
@@ -137,6 +160,38 @@ async fn needed(parts: &Parts) -> Result<BTreeSet<JobId>, StoreError> {
         }
     }
     Ok(needed)
+}
+
+/// Whoever names one of them in this very moment is told that it is gone; nothing is spent then.
+async fn remove_uploads(
+    parts: &Parts,
+    needed: &BTreeSet<UploadId>,
+    now: Timestamp,
+    dry_run: bool,
+    cleaned: &mut Cleaned,
+) -> Result<(), StoreError> {
+    let rules = &parts.policy.retention;
+    let mut after = None;
+    loop {
+        // From the beginning: the ids of some are made of their bytes and tell no time.
+        let page = parts.jobs.uploads(after, Page::<Upload>::MAX).await?;
+        let past: Vec<_> = page
+            .items
+            .into_iter()
+            .filter(|upload| rules.removes_upload(upload, needed, now))
+            .collect();
+        if !dry_run && !past.is_empty() {
+            parts.jobs.remove(&Removal::of_uploads(&past)).await?;
+        }
+        for upload in past {
+            cleaned.uploads.push(upload.id);
+            cleaned.bytes = cleaned.bytes.saturating_add(upload.bytes);
+        }
+        after = page.next;
+        if after.is_none() {
+            return Ok(());
+        }
+    }
 }
 
 async fn remove_jobs(

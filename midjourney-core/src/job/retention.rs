@@ -5,8 +5,8 @@ use std::{collections::BTreeSet, time::Duration};
 use super::{Job, Status};
 use crate::{
     clock::Timestamp,
-    id::{ImageId, JobId},
-    image::Image,
+    id::{ImageId, JobId, UploadId},
+    image::{Image, Upload},
 };
 
 /// How long jobs are kept after they ended, by how they did, and pictures by themselves. `None`, the default of all, is for
@@ -22,7 +22,7 @@ pub struct Retention {
     pub cancelled: Option<Duration>,
     /// Jobs that expired.
     pub expired: Option<Duration>,
-    /// Pictures.
+    /// Pictures, and those that callers brought along.
     pub images: Option<Duration>,
 }
 
@@ -51,6 +51,12 @@ impl Retention {
             && !needed.contains(&image.job)
             && !image.marks.pinned
     }
+
+    /// Whether what a caller brought along goes at `now`. `needed` is what jobs under way start from.
+    pub fn removes_upload(&self, upload: &Upload, needed: &BTreeSet<UploadId>, now: Timestamp) -> bool {
+        let kept = self.images;
+        kept.is_some_and(|kept| is_past(upload.created, kept, now)) && !needed.contains(&upload.id)
+    }
 }
 
 fn is_past(begin: Timestamp, kept: Duration, now: Timestamp) -> bool {
@@ -65,6 +71,8 @@ pub struct Removal {
     pub jobs: Vec<(JobId, u64)>,
     /// Pictures whose jobs stay.
     pub images: Vec<ImageId>,
+    /// What callers brought along.
+    pub uploads: Vec<UploadId>,
 }
 
 impl Removal {
@@ -72,15 +80,23 @@ impl Removal {
     pub fn of_jobs<'a>(jobs: impl IntoIterator<Item = &'a Job>) -> Self {
         Self {
             jobs: jobs.into_iter().map(|job| (job.id, job.version)).collect(),
-            images: Vec::new(),
+            ..Self::default()
         }
     }
 
     /// These pictures.
     pub fn of_images<'a>(images: impl IntoIterator<Item = &'a Image>) -> Self {
         Self {
-            jobs: Vec::new(),
             images: images.into_iter().map(|image| image.id).collect(),
+            ..Self::default()
+        }
+    }
+
+    /// These pictures that callers brought along.
+    pub fn of_uploads<'a>(uploads: impl IntoIterator<Item = &'a Upload>) -> Self {
+        Self {
+            uploads: uploads.into_iter().map(|upload| upload.id).collect(),
+            ..Self::default()
         }
     }
 }

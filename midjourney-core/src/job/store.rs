@@ -655,7 +655,10 @@ pub trait JobStore: fmt::Debug + Send + Sync + 'static {
     /// A picture that a caller brought along, or `None`.
     async fn upload(&self, id: UploadId) -> Result<Option<Upload>, StoreError>;
 
-    /// Removes jobs with their events and pictures, and pictures whose jobs stay. A job stays that is not over or has
+    /// Pictures that callers brought along, by descending id, at most `limit`, after the one that `after` names.
+    async fn uploads(&self, after: Option<Cursor>, limit: usize) -> Result<Page<Upload>, StoreError>;
+
+    /// Removes jobs with their events and pictures, pictures whose jobs stay, and what callers brought along. A job stays that is not over or has
     /// changed since it was judged, and so do pictures of a job that is not over. Pinned pictures stay, and their jobs.
     ///
     /// **Contract:** in one transaction. The files of what was removed are [`leftovers`](JobStore::leftovers) then.

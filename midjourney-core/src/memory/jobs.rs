@@ -477,7 +477,26 @@ impl JobStore for MemoryJobStore {
                 tables.leftovers.insert(image.key);
             }
         }
+        for id in &removal.uploads {
+            let upload = tables.uploads.remove(id);
+            tables.leftovers.extend(upload.map(|upload| upload.key));
+        }
         Ok(())
+    }
+
+    async fn uploads(&self, after: Option<Cursor>, limit: usize) -> Result<Page<Upload>, StoreError> {
+        let limit = clamped(limit);
+        let rows = lock(&self.tables)
+            .uploads
+            .values()
+            .rev()
+            .filter(|upload| beyond(after, upload.id.as_bytes()))
+            .take(limit.saturating_add(1))
+            .cloned()
+            .collect();
+        Ok(Page::from_probe(rows, limit, |upload: &Upload| {
+            *upload.id.as_bytes()
+        }))
     }
 
     async fn leftovers(&self, limit: usize) -> Result<Vec<ImageKey>, StoreError> {

@@ -16,7 +16,7 @@ use crate::{
         Event, IdempotencyKey, ImageQuery, ImageSearch, Insertion, Job, JobQuery, JobStore, Lease, Live,
         NewJobs, Owner, Position, Purse, Removal, RequestDigest, Share, StoreError, UpstreamId, Verdict,
     },
-    page::Page,
+    page::{Cursor, Page},
 };
 
 /// What is to go wrong.
@@ -221,6 +221,10 @@ impl JobStore for FaultyJobStore {
 
     async fn put_upload(&self, upload: &Upload) -> Result<(), StoreError> {
         self.run("put_upload", self.inner.put_upload(upload)).await
+    }
+
+    async fn uploads(&self, after: Option<Cursor>, limit: usize) -> Result<Page<Upload>, StoreError> {
+        self.run("uploads", self.inner.uploads(after, limit)).await
     }
 
     async fn remove(&self, removal: &Removal) -> Result<(), StoreError> {

@@ -33,8 +33,9 @@ pub use self::money::{
     a_move_takes_the_charge_along, jobs_are_charged_to_both_purses, what_is_charged_ahead_is_not_spent_yet,
 };
 pub use self::removal::{
-    a_picture_can_go_alone, files_of_what_was_removed_are_told_until_they_are_gone,
-    what_has_changed_or_is_not_over_is_not_removed, what_is_removed_is_gone_with_all_that_was_its_own,
+    a_picture_can_go_alone, an_upload_can_be_removed, files_of_what_was_removed_are_told_until_they_are_gone,
+    uploads_are_listed_newest_first, what_has_changed_or_is_not_over_is_not_removed,
+    what_is_removed_is_gone_with_all_that_was_its_own,
 };
 use super::{
     Case,
@@ -159,6 +160,8 @@ macro_rules! __job_store_cases {
             what_is_removed_is_gone_with_all_that_was_its_own,
             what_has_changed_or_is_not_over_is_not_removed,
             a_picture_can_go_alone,
+            uploads_are_listed_newest_first,
+            an_upload_can_be_removed,
             files_of_what_was_removed_are_told_until_they_are_gone,
         }
     };

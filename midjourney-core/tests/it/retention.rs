@@ -10,10 +10,10 @@ use midjourney_core::{
     id::{ImageId, JobId},
     image::{Image, ImageDigest, ImageKey, ImageKind, ImageStore as _, MarkChange, MediaType},
     job::{
-        AccountName, Action, Commit, EventKind, Failure, FailureKind, ImageQuery, Insertion, Job, JobQuery,
-        JobRequest, JobState, NewJob, NewJobs, Owner, ParentRef, Retention, Status, UpstreamId,
+        AccountName, Action, Commit, EventKind, Failure, FailureKind, ImageQuery, InputImage, Insertion, Job,
+        JobQuery, JobRequest, JobState, NewJob, NewJobs, Owner, ParentRef, Retention, Status, UpstreamId,
     },
-    testing::{FakeClient, SeededEntropy},
+    testing::{FakeClient, SeededEntropy, tiny_png},
 };
 
 use crate::given::World;
@@ -193,6 +193,44 @@ async fn clean_up_removes_what_is_past_its_time_and_nothing_else() {
             let file = world.images.length(&image.key).await.unwrap();
             assert_eq!(file.is_none(), goes, "seed {seed}: the file goes with its row");
         }
+    }
+}
+
+/// What callers brought along goes with the pictures' rule, unless a job that is not over starts from it.
+#[tokio::test]
+async fn uploads_are_kept_as_long_as_pictures_and_as_they_are_needed() {
+    let mut world = World::new(FakeClient::new());
+    world.policy.retention.images = Some(DAY);
+    let gateway = world.gateway();
+    let mut uploads = Vec::new();
+    for shade in 1..=3 {
+        let upload = gateway.upload_bytes(Owner::local(), tiny_png(shade)).await;
+        uploads.push(upload.unwrap());
+    }
+    let mut request = JobRequest::new(Action::Describe, "");
+    request.images = vec![InputImage::Upload(uploads[1].id)];
+    let new = NewJob::new(JobId::new(world.clock.now(), &SeededEntropy::new(3)), request);
+    let jobs = NewJobs::new(
+        Owner::local(),
+        AccountName::new("main"),
+        vec![new],
+        world.clock.now(),
+    );
+    world.jobs.insert(jobs).await.unwrap();
+    assert_eq!(gateway.clean(false).await.unwrap().uploads, []);
+    world.clock.advance(DAY + HOUR);
+    let young = gateway.upload_bytes(Owner::local(), tiny_png(4)).await.unwrap();
+    let expected = BTreeSet::from([uploads[0].id, uploads[2].id]);
+    for dry_run in [true, false] {
+        let cleaned = gateway.clean(dry_run).await.unwrap().uploads;
+        assert_eq!(cleaned.into_iter().collect::<BTreeSet<_>>(), expected);
+    }
+    let left = world.jobs.uploads(None, 10).await.unwrap().items;
+    let left: BTreeSet<_> = left.iter().map(|upload| upload.id).collect();
+    assert_eq!(left, BTreeSet::from([young.id, uploads[1].id]));
+    for (upload, there) in uploads.iter().zip([false, true, false]) {
+        let length = world.images.length(&upload.key).await.unwrap();
+        assert_eq!(length.is_some(), there);
     }
 }
 

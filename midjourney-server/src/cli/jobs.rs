@@ -151,6 +151,7 @@ async fn clean(context: &Context, dry_run: bool) -> Result<ExitCode, Failure> {
             "dry_run": dry_run,
             "jobs": cleaned.jobs,
             "images": cleaned.images,
+            "uploads": cleaned.uploads,
             "bytes": cleaned.bytes,
         }))?;
         return Ok(ExitCode::SUCCESS);
@@ -160,9 +161,10 @@ async fn clean(context: &Context, dry_run: bool) -> Result<ExitCode, Failure> {
     }
     let what = if dry_run { "would go" } else { "removed" };
     note(format_args!(
-        "{what}: {} jobs, {} images with {} bytes",
+        "{what}: {} jobs, {} images, {} uploads; {} bytes",
         cleaned.jobs.len(),
         cleaned.images.len(),
+        cleaned.uploads.len(),
         cleaned.bytes
     ));
     if context.settings.config.retention() == Retention::default() {

@@ -3,6 +3,7 @@
 use midjourney_core::{
     id::{ImageId, JobId, UploadId},
     job::{IdempotencyKey, ImageQuery, JobQuery, Owner, Position, RequestDigest, Status},
+    page::Cursor,
 };
 use tokio_postgres::Error;
 
@@ -19,7 +20,7 @@ const FIRST_EVENT: &str =
 const END: [u8; 17] = [0xff; 17];
 
 /// Where a list goes on.
-pub(super) fn before(after: Option<midjourney_core::page::Cursor>) -> Value {
+pub(super) fn before(after: Option<Cursor>) -> Value {
     after.map_or_else(|| (&END).into(), |cursor| (&cursor.key()).into())
 }
 
@@ -142,6 +143,15 @@ pub(super) async fn has_images(db: Db<'_>, job: JobId) -> Result<bool, Error> {
 pub(super) async fn upload(db: Db<'_>, id: UploadId) -> Result<Option<RawUpload>, Error> {
     let sql = format!("SELECT {UPLOAD} FROM uploads WHERE id = $1");
     db.row(&sql, &[id.as_bytes().into()]).await
+}
+
+pub(super) async fn uploads(
+    db: Db<'_>,
+    after: Option<Cursor>,
+    limit: usize,
+) -> Result<Vec<RawUpload>, Error> {
+    let sql = format!("SELECT {UPLOAD} FROM uploads WHERE id < $1 ORDER BY id DESC LIMIT $2");
+    db.rows(&sql, &[before(after), count(limit).into()]).await
 }
 
 /// The pictures of one job, grid first. A job has a handful, so this order needs no cursor.

@@ -70,6 +70,13 @@ impl Command for Remove {
                 library::file_anew(tx.db, JobId::from_bytes(job)).await?;
             }
         }
+        for id in &removal.uploads {
+            let id = [Value::from(id.as_bytes())];
+            let keep =
+                "INSERT INTO leftovers (key) SELECT key FROM uploads WHERE id = $1 ON CONFLICT DO NOTHING";
+            tx.db.execute(keep, &id).await?;
+            tx.db.execute("DELETE FROM uploads WHERE id = $1", &id).await?;
+        }
         Ok(())
     }
 }

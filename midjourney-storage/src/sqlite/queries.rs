@@ -5,6 +5,7 @@ mod lists;
 use midjourney_core::{
     id::{ImageId, JobId, UploadId},
     job::{IdempotencyKey, ImageQuery, Owner, Position, RequestDigest, Share, Status},
+    page::Cursor,
 };
 use rusqlite::{Connection, OptionalExtension as _, params};
 
@@ -124,6 +125,20 @@ pub(super) fn upload(db: &Connection, id: UploadId) -> rusqlite::Result<Option<R
     db.prepare_cached(&format!("SELECT {UPLOAD} FROM uploads WHERE id = ?1"))?
         .query_row([id.as_bytes()], RawUpload::read)
         .optional()
+}
+
+pub(super) fn uploads(
+    db: &Connection,
+    after: Option<Cursor>,
+    limit: usize,
+) -> rusqlite::Result<Vec<RawUpload>> {
+    let after = after.map(|cursor| cursor.key());
+    let after = after.as_ref().map_or(END, |key| key.as_slice());
+    db.prepare_cached(&format!(
+        "SELECT {UPLOAD} FROM uploads WHERE id < ?1 ORDER BY id DESC LIMIT ?2"
+    ))?
+    .query_map(params![after, count(limit)], RawUpload::read)?
+    .collect()
 }
 
 /// The pictures of one job, grid first. A job has a handful, so this order needs no cursor.

@@ -85,6 +85,16 @@ impl Command for Remove {
                 library::file_anew(tx.db, JobId::from_bytes(job))?;
             }
         }
+        for id in &removal.uploads {
+            tx.db
+                .prepare_cached(
+                    "INSERT OR IGNORE INTO leftovers (key) SELECT key FROM uploads WHERE id = ?1",
+                )?
+                .execute([id.as_bytes()])?;
+            tx.db
+                .prepare_cached("DELETE FROM uploads WHERE id = ?1")?
+                .execute([id.as_bytes()])?;
+        }
         Ok(())
     }
 }

@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use super::{
-    super::given::{self, image_id, job_id},
+    super::given::{self, at, image_id, job_id},
     sight,
 };
 use crate::{
-    image::Image,
-    job::{ImageQuery, Job, JobStore, Position, Removal},
+    id::UploadId,
+    image::{Image, ImageDigest, ImageKey, MediaType, Upload},
+    job::{ImageQuery, Job, JobStore, Owner, Position, Removal},
 };
 
 /// A job that is over, with two pictures.
@@ -75,6 +76,51 @@ pub async fn a_picture_can_go_alone(store: Arc<dyn JobStore>) {
     let left = store.images(&ImageQuery::of(job.id)).await.unwrap().items;
     assert_eq!(left, pictures[1..]);
     assert_eq!(store.leftovers(10).await.unwrap(), [pictures[0].key.clone()]);
+}
+
+/// Upload `number`, whose row is stored.
+async fn upload(store: &Arc<dyn JobStore>, number: u64) -> Upload {
+    let id = UploadId::from_bytes(*job_id(number).as_bytes());
+    let key = ImageKey::upload(at(0), id, MediaType::Png);
+    let digest = ImageDigest::of(&number.to_be_bytes());
+    let upload = Upload::new(
+        id,
+        Owner::local(),
+        key,
+        digest,
+        number,
+        MediaType::Png,
+        None,
+        at(0),
+    );
+    store.put_upload(&upload).await.unwrap();
+    upload
+}
+
+/// Page by page.
+pub async fn uploads_are_listed_newest_first(store: Arc<dyn JobStore>) {
+    let mut uploads = Vec::new();
+    for number in [2, 1, 3] {
+        uploads.push(upload(&store, number).await);
+    }
+    uploads.sort_by_key(|upload| std::cmp::Reverse(upload.id));
+    let first = store.uploads(None, 2).await.unwrap();
+    assert_eq!(first.items, uploads[..2]);
+    let rest = store.uploads(first.next, 2).await.unwrap();
+    assert_eq!((&rest.items[..], rest.next), (&uploads[2..], None));
+}
+
+/// With its file; others stay.
+pub async fn an_upload_can_be_removed(store: Arc<dyn JobStore>) {
+    let (gone, kept) = (upload(&store, 1).await, upload(&store, 2).await);
+    store.remove(&Removal::of_uploads([&gone])).await.unwrap();
+    assert_eq!(store.upload(gone.id).await.unwrap(), None);
+    assert_eq!(store.uploads(None, 10).await.unwrap().items, [kept]);
+    assert_eq!(
+        store.leftovers(10).await.unwrap(),
+        std::slice::from_ref(&gone.key)
+    );
+    store.remove(&Removal::of_uploads([&gone])).await.unwrap();
 }
 
 /// Else a process that dies between the two would leave files that nobody knows.

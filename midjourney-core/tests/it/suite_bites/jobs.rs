@@ -17,7 +17,7 @@ use midjourney_core::{
         StoreError, UpstreamId, Verdict,
     },
     memory::MemoryJobStore,
-    page::Page,
+    page::{Cursor, Page},
     testing::job_store::CASES,
 };
 use tokio::sync::watch;
@@ -82,6 +82,7 @@ enum Fault {
     KeepsImagesOfRefused,
     KeepsJobs,
     KeepsSinglePictures,
+    KeepsUploads,
     KeysLookFree,
     KeysOfAllOwners,
     LeaselessCommitTakesLease,
@@ -115,6 +116,7 @@ enum Fault {
     SpendsAhead,
     StaleBeforeLost,
     TrimsTexts,
+    UploadsFromTheStart,
 }
 
 #[derive(Debug, Default)]
@@ -521,6 +523,11 @@ impl JobStore for Broken {
         self.inner.put_upload(upload).await
     }
 
+    async fn uploads(&self, after: Option<Cursor>, limit: usize) -> Result<Page<Upload>, StoreError> {
+        let after = after.filter(|_| !self.has(Fault::UploadsFromTheStart));
+        self.inner.uploads(after, limit).await
+    }
+
     async fn remove(&self, removal: &Removal) -> Result<(), StoreError> {
         let mut removal = removal.clone();
         match self.fault {
@@ -530,6 +537,7 @@ impl JobStore for Broken {
                 }
             }
             Fault::KeepsSinglePictures => removal.images.clear(),
+            Fault::KeepsUploads => removal.uploads.clear(),
             Fault::KeepsJobs => {
                 for (id, _) in std::mem::take(&mut removal.jobs) {
                     let images = self.inner.images(&ImageQuery::of(id)).await?.items;
@@ -791,6 +799,8 @@ super::bites! {
     removed_after_a_change: RemovesChanged => [what_has_changed_or_is_not_over_is_not_removed],
     removed_jobs_that_stay: KeepsJobs => [what_is_removed_is_gone_with_all_that_was_its_own],
     pictures_that_stay: KeepsSinglePictures => [a_picture_can_go_alone],
+    uploads_that_stay: KeepsUploads => [an_upload_can_be_removed],
+    the_same_uploads_again: UploadsFromTheStart => [uploads_are_listed_newest_first],
     files_that_nobody_removes: LeavesNothingOver => [files_of_what_was_removed_are_told_until_they_are_gone],
     a_commit_that_takes_the_lease: LeaselessCommitTakesLease => [commit_without_a_lease_outdates_the_holder],
     list_backwards: ListsBackwards => [list_is_newest_first],
