@@ -9,7 +9,7 @@ use crate::{
     image::{
         Image, MediaType,
         provenance::Provenance,
-        raster::{RasterError, beside},
+        raster::{RasterError, beside, hold},
         rendition::Rendition,
     },
     prompt::Prompt,
@@ -30,12 +30,14 @@ pub struct Rendered {
 impl Gateway {
     /// A picture in another size or format, or as it is where that meets the wish already.
     ///
-    /// Pictures are unpacked two at a time within 128 MiB each; what was made is remembered, 64 MiB of it.
+    /// Pictures are unpacked two at a time within 128 MiB each, and eight are held at most while they wait for it; what was
+    /// made is remembered, 64 MiB of it.
     ///
     /// **Errors:** [`ErrorKind::NotFound`]; [`ErrorKind::Invalid`] for videos, and for pictures that cannot be unpacked.
     pub async fn rendition(&self, id: ImageId, wanted: &Rendition) -> Result<Rendered, Error> {
         let image = self.image(id).await?;
         if wanted.is_met_by(image.media_type, image.size) {
+            let _hold = hold().await;
             return Ok(Rendered {
                 bytes: self.picture_bytes(id).await?.into(),
                 media_type: image.media_type,
@@ -48,11 +50,13 @@ impl Gateway {
                 "a video has no other sizes or formats; get it as it is",
             )
         })?;
-        let original = self.picture_bytes(id);
-        let bytes = self
-            .renditions
-            .get(image.digest, *wanted, encoding, original)
-            .await?;
+        let make = async {
+            let _hold = hold().await;
+            let original = self.picture_bytes(id).await?;
+            let wanted = *wanted;
+            Ok::<_, Error>(beside(move || wanted.render(&original, encoding)).await?)
+        };
+        let bytes = self.renditions.get(image.digest, *wanted, encoding, make).await?;
         Ok(Rendered {
             media_type: encoding.media_type(),
             bytes,
@@ -76,6 +80,7 @@ impl Gateway {
                 _ => param.value.to_owned(),
             });
         provenance.simulated = self.capabilities(&job).simulated;
+        let _hold = hold().await;
         let file = rendered.bytes;
         let bytes = beside(move || provenance.embed(file.into())).await?;
         Ok(Rendered {

@@ -9,7 +9,7 @@ use fast_image_resize::{FilterType, ResizeAlg, ResizeOptions, Resizer};
 use image::{
     DynamicImage, GenericImage as _, ImageFormat, ImageReader, Limits, RgbImage, codecs::jpeg::JpegEncoder,
 };
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::MediaType;
 
@@ -23,6 +23,17 @@ pub const MAX_MEMORY: u64 = 128 * 1024 * 1024;
 pub const AT_ONCE: usize = 2;
 
 static TURNS: Semaphore = Semaphore::const_new(AT_ONCE);
+
+/// How many files are held whole in one process while they wait for their turn.
+const HELD: usize = 8;
+
+static HOLDS: Semaphore = Semaphore::const_new(HELD);
+
+/// Leave to hold a whole file, until it is dropped. Whoever asks for many pictures at once waits here, not in memory.
+pub(crate) async fn hold() -> Option<SemaphorePermit<'static>> {
+    // Nobody closes it.
+    HOLDS.acquire().await.ok()
+}
 
 /// Why a picture cannot be worked on.
 #[derive(Debug, thiserror::Error)]

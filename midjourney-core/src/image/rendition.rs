@@ -5,7 +5,7 @@ use quick_cache::{Weighter, sync::Cache};
 
 use super::{
     ImageDigest, MediaType,
-    raster::{Encoding, Raster, RasterError, beside},
+    raster::{Encoding, Raster, RasterError},
 };
 
 /// The largest width and height that can be asked for, in pixels.
@@ -56,7 +56,8 @@ impl Rendition {
         Some(self.encoding.unwrap_or(nearest))
     }
 
-    fn render(&self, original: &[u8], encoding: Encoding) -> Result<Bytes, RasterError> {
+    /// Makes it of this file.
+    pub(crate) fn render(&self, original: &[u8], encoding: Encoding) -> Result<Bytes, RasterError> {
         let picture = Raster::decode(original)?;
         let side = |side: Option<u32>| side.unwrap_or(u32::MAX);
         let small = picture.within(side(self.width), side(self.height))?;
@@ -87,20 +88,16 @@ impl Default for Renditions {
 }
 
 impl Renditions {
-    /// The rendition of the picture with this digest, whose bytes `original` gets where they are needed.
+    /// The rendition of the picture with this digest, which `make` makes where nobody has.
     ///
     /// **Cancel safety:** who else asks for it makes it then.
-    pub(crate) async fn get<E: From<RasterError>>(
+    pub(crate) async fn get<E>(
         &self,
         digest: ImageDigest,
         wanted: Rendition,
         encoding: Encoding,
-        original: impl Future<Output = Result<Vec<u8>, E>>,
+        make: impl Future<Output = Result<Bytes, E>>,
     ) -> Result<Bytes, E> {
-        let make = async {
-            let original = original.await?;
-            Ok(beside(move || wanted.render(&original, encoding)).await?)
-        };
         self.0
             .get_or_insert_async(&(digest, wanted, encoding), make)
             .await
@@ -139,7 +136,7 @@ mod tests {
         let one = || {
             renditions.get(ImageDigest::of(&original), wanted, Encoding::Jpeg, async {
                 reads.fetch_add(1, Ordering::Relaxed);
-                Ok::<_, RasterError>(original.clone())
+                wanted.render(&original, Encoding::Jpeg)
             })
         };
         let files = join_all((0..20).map(|_| one())).await;
@@ -153,7 +150,7 @@ mod tests {
         let digest = ImageDigest::of(b"");
         for bytes in [&b"no picture"[..], b"nor this"] {
             let made = renditions.get(digest, Rendition::default(), Encoding::Png, async {
-                Ok::<_, RasterError>(bytes.to_vec())
+                Rendition::default().render(bytes, Encoding::Png)
             });
             assert!(matches!(made.await, Err(RasterError::Unreadable(_))));
         }
