@@ -248,6 +248,7 @@ mod seal {
             }
         }
 
+        #[expect(clippy::unnecessary_wraps, reason = "where it encrypts, it can fail")]
         pub(super) fn finish(self) -> io::Result<W> {
             Ok(self.0)
         }
