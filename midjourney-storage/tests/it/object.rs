@@ -56,6 +56,11 @@ macro_rules! bucket_suite {
         }
 
         #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+        async fn pictures_in_parts_at_once_leave_one_whole() {
+            super::pictures_in_parts_at_once_leave_one_whole(&$bucket).await;
+        }
+
+        #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
         async fn pictures_lie_below_the_prefix() {
             super::pictures_lie_below_the_prefix(&$bucket).await;
         }
@@ -90,6 +95,21 @@ async fn a_picture_in_parts_is_read_as_it_came(bucket: &Bucket) {
         .await
         .unwrap();
     assert_eq!(around.concat(), [7; 4]);
+}
+
+async fn pictures_in_parts_at_once_leave_one_whole(bucket: &Bucket) {
+    let store = store(bucket);
+    let of = |byte| {
+        let bytes = stream::repeat_with(move || Ok(Bytes::from(vec![byte; MIB])));
+        bytes.take(17).boxed()
+    };
+    let key = key();
+    let (one, other) = tokio::join!(store.put(&key, of(1), u64::MAX), store.put(&key, of(2), u64::MAX));
+    assert_ne!(one.unwrap().digest, other.unwrap().digest);
+    let read: Vec<Bytes> = store.read(&key, None).await.unwrap().try_collect().await.unwrap();
+    let read = read.concat();
+    assert_eq!(read.len(), 17 * MIB);
+    assert!(read.iter().all(|byte| Some(byte) == read.first()));
 }
 
 async fn a_picture_that_broke_off_is_not_there(bucket: &Bucket) {
