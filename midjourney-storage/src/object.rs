@@ -194,11 +194,14 @@ impl ImageStore for ObjectImageStore {
             }
         }
         let rest: PutPayload = parts.rest();
-        match upload {
+        let stored = match upload {
             None => self.store.put(&path, rest).await.map(|_| ()),
             Some(upload) => upload.finish(rest).await,
+        };
+        match stored {
+            Err(error) if upload::was_overtaken(&error) && self.length(key).await? == Some(bytes) => {}
+            stored => stored.map_err(failed)?,
         }
-        .map_err(failed)?;
         let digest: [u8; 32] = digest.finalize().into();
         Ok(StoredImage::new(ImageDigest::from_bytes(digest), bytes))
     }

@@ -51,6 +51,9 @@ mod mj_client;
 mod nodes;
 mod process;
 mod proxies;
+#[cfg(feature = "s3")]
+#[path = "../../../midjourney-storage/tests/it/object/script.rs"]
+mod script;
 mod shared_directory;
 mod simulate;
 mod stops;

@@ -92,6 +92,13 @@ impl Drop for Upload {
     }
 }
 
+/// Whether the parts were gone when they were to be put together. At Azure whoever finishes first takes the parts of all
+/// other uploads to the same key along, and a request that is repeated since its answer was lost finds that it has done
+/// so itself.
+pub(super) fn was_overtaken(error: &Error) -> bool {
+    error.to_string().contains("<Code>InvalidBlockList</Code>")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

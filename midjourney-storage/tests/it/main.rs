@@ -9,7 +9,7 @@
 mod backup;
 mod fs;
 mod keys;
-#[cfg(feature = "s3")]
+#[cfg(any(feature = "azure", feature = "s3"))]
 mod object;
 #[cfg(feature = "postgres")]
 mod postgres;

@@ -1,10 +1,7 @@
 //! A server for S3 of the tests' own, which ends with the process that started it.
 
 use std::{
-    env,
-    io::{BufRead as _, BufReader, Write as _},
     path::Path,
-    process::{Child, ChildStdin, ChildStdout, Command, Stdio},
     sync::{
         Mutex, OnceLock,
         atomic::{AtomicU32, Ordering},
@@ -13,6 +10,8 @@ use std::{
 
 use midjourney_core::key::Secret;
 use midjourney_storage::object::{Bucket, BucketKind, Credentials};
+
+use super::script::Script;
 
 /// Serves, says where, and does what it is told line by line until there are no more lines.
 const SCRIPT: &str = r#"
@@ -44,20 +43,6 @@ pub(crate) struct Server {
     buckets: AtomicU32,
 }
 
-struct Script {
-    _process: Child,
-    tell: ChildStdin,
-    hear: BufReader<ChildStdout>,
-}
-
-impl Script {
-    fn line(&mut self) -> String {
-        let mut line = String::new();
-        self.hear.read_line(&mut line).unwrap();
-        line.trim().to_owned()
-    }
-}
-
 impl Server {
     /// The one that all tests share.
     pub(crate) fn s3() -> &'static Self {
@@ -66,24 +51,13 @@ impl Server {
     }
 
     fn start() -> Self {
-        let python = env::var_os("TEST_PYTHON").unwrap_or_else(|| "python3".into());
-        let mut process = Command::new(&python)
-            .args(["-c", SCRIPT])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut script = Script {
-            tell: process.stdin.take().unwrap(),
-            hear: BufReader::new(process.stdout.take().unwrap()),
-            _process: process,
-        };
+        let mut script = Script::start(SCRIPT, &[]);
         let address = script.line();
         assert!(
             address.starts_with("http"),
             "there is no server for S3 for {}, so nothing was tested of it: python3 -m venv /tmp/test-venv && \
              /tmp/test-venv/bin/pip install 'moto[server]', then set TEST_PYTHON to /tmp/test-venv/bin/python",
-            Path::new(&python).display()
+            Path::new(&Script::python()).display()
         );
         Self {
             address,
@@ -108,8 +82,6 @@ impl Server {
 
     /// What the script says to `line`.
     pub(crate) fn ask(&self, line: &str) -> String {
-        let mut script = self.script.lock().unwrap();
-        writeln!(script.tell, "{line}").unwrap();
-        script.line()
+        self.script.lock().unwrap().ask(line)
     }
 }
