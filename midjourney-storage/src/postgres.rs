@@ -49,7 +49,7 @@ use self::{
     callbacks::PutCallbacks,
     commands::{Change, Insert, Ping, PutUpload},
     db::Db,
-    error::{BACKEND, classify, failed},
+    error::{BACKEND, classify, failed, is_lost},
     library::Mark,
     link::{Link, within},
     listen::Listener,
@@ -62,13 +62,18 @@ use crate::rows::{
     clamped, decoded, library as stored,
 };
 
-/// Answers a question over any connection. One that does not answer in time is not used again.
+/// Answers a question over any connection. One that is lost or does not answer in time is not used again.
 macro_rules! read {
     ($link:expr, $operation:literal, |$db:ident| $query:expr) => {{
         let connection = $link.get($operation).await?;
         let $db = Db(&connection);
         match within($query).await {
-            Ok(answer) => answer.map_err(|error| classify($operation, Applied::No, error)),
+            Ok(answer) => answer.map_err(|error| {
+                if is_lost(&error) {
+                    drop(deadpool_postgres::Object::take(connection));
+                }
+                classify($operation, Applied::No, error)
+            }),
             Err(late) => {
                 drop(deadpool_postgres::Object::take(connection));
                 Err(failed($operation, Applied::No, Retry::Soon, late))

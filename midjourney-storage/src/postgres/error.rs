@@ -38,13 +38,19 @@ pub(super) fn failed(
     }
 }
 
-/// Whether the connection is gone, or is about to be.
+/// What a server answers that only reads, such as a standby, and one that ended a transaction for having stood still.
+const NOT_HERE: [SqlState; 2] = [
+    SqlState::READ_ONLY_SQL_TRANSACTION,
+    SqlState::IDLE_IN_TRANSACTION_SESSION_TIMEOUT,
+];
+
+/// Whether the connection is gone, is about to be, or leads to a server that takes no writes: another one is needed.
 pub(super) fn is_lost(error: &Error) -> bool {
     error.is_closed()
         || error.code().map_or_else(
             // An error of ours about a value is no matter of the connection; all others without a code are.
             || std::error::Error::source(error).is_some_and(<dyn std::error::Error>::is::<std::io::Error>),
-            |code| code.code().starts_with("57P") || code.code().starts_with("08"),
+            |code| code.code().starts_with("57P") || code.code().starts_with("08") || NOT_HERE.contains(code),
         )
 }
 

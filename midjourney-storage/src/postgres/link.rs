@@ -7,7 +7,10 @@ use midjourney_core::{
     error::{Applied, BoxError, Retry},
     job::StoreError,
 };
-use tokio_postgres::{Config, NoTls, config::SslMode};
+use tokio_postgres::{
+    Config, NoTls,
+    config::{SslMode, TargetSessionAttrs},
+};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::{PostgresOptions, error::failed, tls};
@@ -47,6 +50,8 @@ impl Link {
                 SslMode::Disable
             })
             .application_name("midjourney")
+            // Of several hosts, and while they change their parts, a standby is none of ours.
+            .target_session_attrs(TargetSessionAttrs::ReadWrite)
             .connect_timeout(options.connect_limit)
             .keepalives_idle(Duration::from_secs(5))
             .tcp_user_timeout(STATEMENT);

@@ -380,8 +380,9 @@ impl Worker {
             Ok(Ok(done)) => done,
             Ok(Err(fault)) => {
                 // What cannot be taken back ends with its connection.
+                let lost = matches!(&fault, Fault::Undone(error) if is_lost(error));
                 match within(connection.batch_execute("ROLLBACK")).await {
-                    Ok(Ok(())) => self.connection = Some(connection),
+                    Ok(Ok(())) if !lost => self.connection = Some(connection),
                     _ => drop(Object::take(connection)),
                 }
                 return Err(fault);

@@ -9,6 +9,7 @@ use std::{
 use futures_util::future::join_all;
 use midjourney_core::{
     clock::Timestamp,
+    error::{Applied, Retry},
     id::{JobId, WorkerId},
     job::{
         AccountName, Claim, IdempotencyKey, Insertion, Job, JobQuery, JobRequest, JobStore, NewJob, NewJobs,
@@ -173,6 +174,40 @@ async fn a_node_hears_of_what_others_commit_and_misses_no_event() {
         .await
         .expect("every event is heard of");
     writing.await.unwrap();
+}
+
+/// As during a switchover: for a while there is none but a server that only reads.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_write_waits_for_a_server_that_takes_it() {
+    let cluster = Cluster::start();
+    let url = cluster.database();
+    let store = Arc::new(connect(&url).await);
+    insert(&store, 1).await;
+    ask(&url, "ALTER SYSTEM SET default_transaction_read_only = on").await;
+    ask(&url, "SELECT pg_reload_conf()").await;
+    let retry = |error: StoreError| match error {
+        StoreError::Backend { applied, retry, .. } => (applied, retry),
+        other => panic!("{other:?}"),
+    };
+    let read_only = async {
+        loop {
+            if let Err(error) = store.claim(wish(1, 1)).await {
+                return retry(error);
+            }
+        }
+    };
+    let refused = tokio::time::timeout(DEADLINE, read_only).await.unwrap();
+    assert_eq!(refused, (Applied::No, Retry::Soon));
+    let new = PostgresJobStore::connect(&url, PostgresOptions::default()).await;
+    assert_eq!(retry(new.unwrap_err()), (Applied::No, Retry::Soon));
+    let there = Arc::clone(&store);
+    let writing = tokio::spawn(async move { insert(&there, 2).await });
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    assert!(!writing.is_finished());
+    ask(&url, "ALTER SYSTEM RESET default_transaction_read_only").await;
+    ask(&url, "SELECT pg_reload_conf()").await;
+    tokio::time::timeout(DEADLINE, writing).await.unwrap().unwrap();
+    assert_eq!(all(&store).await.len(), 2);
 }
 
 /// Connections are cut while they write, then the whole server dies, again and again.
