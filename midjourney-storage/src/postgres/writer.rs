@@ -27,7 +27,7 @@ use tokio_postgres::Error;
 
 use super::{
     db::Db,
-    error::{Shared, classify, failed, is_lost},
+    error::{Shared, classify_again, failed, is_lost, is_passing},
     link::{Link, within},
     listen::CHANNEL,
     tallies,
@@ -129,7 +129,7 @@ trait Task: Send {
     fn run<'a>(&'a mut self, tx: &'a mut Tx<'_>) -> BoxFuture<'a, Result<(), Error>>;
     /// Tells the caller what came of it, once that is on disk.
     fn settle(self: Box<Self>);
-    fn fail(self: Box<Self>, why: &mut dyn FnMut(&'static str) -> StoreError);
+    fn fail(self: Box<Self>, why: &dyn Fn(&'static str) -> StoreError);
 }
 
 struct Typed<C: Command> {
@@ -166,7 +166,7 @@ impl<C: Command> Task for Typed<C> {
         }
     }
 
-    fn fail(self: Box<Self>, why: &mut dyn FnMut(&'static str) -> StoreError) {
+    fn fail(self: Box<Self>, why: &dyn Fn(&'static str) -> StoreError) {
         drop(self.reply.send(Err(why(C::OPERATION))));
     }
 }
@@ -229,6 +229,8 @@ struct Done {
 
 /// What became of a transaction that was not, or perhaps not.
 enum Fault {
+    /// It was no task's fault: none had its turn yet.
+    Begin(Error),
     /// Nothing was written.
     Undone(Error),
     /// It may have been.
@@ -262,12 +264,13 @@ impl Worker {
                 rows = rows.saturating_add(next.rows());
                 batch.push(next);
             }
-            self.perform(batch).await;
+            let deadline = Instant::now() + self.limit;
+            self.perform(batch, deadline).await;
         }
     }
 
-    async fn perform(&mut self, mut batch: Vec<Box<dyn Task>>) {
-        let deadline = Instant::now() + self.limit;
+    /// Runs `batch` until all of it is answered. What fails in passing is tried again until `deadline`.
+    async fn perform(&mut self, mut batch: Vec<Box<dyn Task>>, deadline: Instant) {
         loop {
             let error = match self.transact(&mut batch).await {
                 Ok(done) => {
@@ -277,20 +280,17 @@ impl Worker {
                     }
                     continue;
                 }
+                Err(Fault::Begin(error)) if is_passing(&error) => Shared::of(&error),
                 Err(Fault::Undone(error)) if is_lost(&error) => Shared::of(&error),
                 // One of them, or the database: alone, each gets its own answer.
                 Err(Fault::Undone(_)) if batch.len() > 1 => {
                     for task in batch {
-                        Box::pin(self.perform(vec![task])).await;
+                        Box::pin(self.perform(vec![task], deadline)).await;
                     }
                     return;
                 }
-                Err(Fault::Undone(error)) => {
-                    let mut error = Some(error);
-                    return fail(batch, |operation| match error.take() {
-                        Some(error) => classify(operation, Applied::No, error),
-                        None => failed(operation, Applied::No, Retry::Never, "the database failed"),
-                    });
+                Err(Fault::Begin(error) | Fault::Undone(error)) => {
+                    return fail(batch, |operation| classify_again(operation, Applied::No, &error));
                 }
                 Err(Fault::Frozen(error)) => error,
                 Err(Fault::Unknown {
@@ -320,7 +320,7 @@ impl Worker {
                     failed(operation, Applied::No, Retry::Soon, error.clone())
                 });
             }
-            tracing::debug!(%error, "the connection to the database was lost; connecting anew");
+            tracing::debug!(%error, "the database could not be written to; trying again");
             sleep(AGAIN).await;
         }
     }
@@ -347,7 +347,7 @@ impl Worker {
         let db = Db(&connection);
         let run = async {
             let undone = Fault::Undone;
-            db.0.batch_execute("BEGIN").await.map_err(undone)?;
+            db.0.batch_execute("BEGIN").await.map_err(Fault::Begin)?;
             let locked = db
                 .row::<super::db::Two>(
                     "SELECT number, pg_current_xact_id()::text::bigint FROM tallies
@@ -355,7 +355,7 @@ impl Worker {
                     &[],
                 )
                 .await
-                .map_err(undone)?;
+                .map_err(Fault::Begin)?;
             let [position, transaction] = super::db::numbers(locked.map(|two| two.0));
             let mut tx = Tx {
                 db,
@@ -380,7 +380,7 @@ impl Worker {
             Ok(Ok(done)) => done,
             Ok(Err(fault)) => {
                 // What cannot be taken back ends with its connection.
-                let lost = matches!(&fault, Fault::Undone(error) if is_lost(error));
+                let lost = matches!(&fault, Fault::Begin(error) | Fault::Undone(error) if is_lost(error));
                 match within(connection.batch_execute("ROLLBACK")).await {
                     Ok(Ok(())) if !lost => self.connection = Some(connection),
                     _ => drop(Object::take(connection)),
@@ -431,8 +431,8 @@ impl Worker {
     }
 }
 
-fn fail(batch: Vec<Box<dyn Task>>, mut why: impl FnMut(&'static str) -> StoreError) {
+fn fail(batch: Vec<Box<dyn Task>>, why: impl Fn(&'static str) -> StoreError) {
     for task in batch {
-        task.fail(&mut why);
+        task.fail(&why);
     }
 }

@@ -210,6 +210,36 @@ async fn a_write_waits_for_a_server_that_takes_it() {
     assert_eq!(all(&store).await.len(), 2);
 }
 
+/// Whoever waits for a turn in vain goes on waiting for it, and so do all that wait behind.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_turn_that_does_not_come_is_nobodys_failure() {
+    let url = shared().database();
+    let store = Arc::new(connect(&url).await);
+    let (holder, connection) = tokio_postgres::connect(&url, tokio_postgres::NoTls)
+        .await
+        .unwrap();
+    tokio::spawn(connection);
+    let hold = "BEGIN; SELECT number FROM tallies WHERE what = 'position' FOR UPDATE";
+    holder.batch_execute(hold).await.unwrap();
+    let writing = (0..8).map(|seed| {
+        let store = Arc::clone(&store);
+        tokio::spawn(async move { insert(&store, seed).await })
+    });
+    let writing: Vec<_> = writing.collect();
+    let give_up = "SELECT pg_cancel_backend(pid) FROM pg_stat_activity
+                   WHERE datname = current_database() AND wait_event_type = 'Lock'";
+    let mut vain = 0;
+    while vain < 3 {
+        vain += holder.query(give_up, &[]).await.unwrap().len();
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    holder.batch_execute("COMMIT").await.unwrap();
+    for job in writing {
+        tokio::time::timeout(DEADLINE, job).await.unwrap().unwrap();
+    }
+    assert_eq!(all(&store).await.len(), 8);
+}
+
 /// Connections are cut while they write, then the whole server dies, again and again.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_acknowledged_is_lost_and_nothing_is_there_twice_when_the_database_dies() {
