@@ -3,6 +3,7 @@
 
 mod cluster;
 mod nodes;
+mod silent;
 mod tls;
 
 use std::sync::{Arc, OnceLock};
