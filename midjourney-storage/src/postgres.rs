@@ -180,6 +180,19 @@ impl PostgresJobStore {
         &self.place
     }
 
+    /// Returns once nothing is written any more until the database is opened anew: the task that writes has died, or the
+    /// runtime that it was started in.
+    ///
+    /// **Cancel safety:** dropping the future only ends the wait.
+    pub async fn stopped(&self) {
+        self.writer.stopped().await;
+    }
+
+    /// Whether that has happened.
+    pub fn has_stopped(&self) -> bool {
+        self.writer.has_stopped()
+    }
+
     /// Waits until everything is written and the connections are closed. Not needed for safety.
     pub async fn close(self) {
         self.writer.close().await;

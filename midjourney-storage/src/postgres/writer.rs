@@ -210,6 +210,16 @@ impl Writer {
         answer.await.unwrap_or_else(|_| Err(gone(Applied::Maybe)))
     }
 
+    /// Returns once nothing more is written.
+    pub(super) async fn stopped(&self) {
+        self.inbox.closed().await;
+    }
+
+    /// Whether nothing more is written.
+    pub(super) fn has_stopped(&self) -> bool {
+        self.inbox.is_closed()
+    }
+
     /// Waits until all is written.
     pub(super) async fn close(self) {
         drop(self.inbox);

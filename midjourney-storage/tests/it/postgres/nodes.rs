@@ -86,6 +86,24 @@ async fn a_schema_of_a_newer_release_is_refused_and_left_alone() {
     );
 }
 
+#[test]
+fn it_shows_that_nothing_more_is_written() {
+    let runtime = || {
+        tokio::runtime::Builder::new_multi_thread()
+            .enable_all()
+            .build()
+            .unwrap()
+    };
+    let (first, second) = (runtime(), runtime());
+    let store = first.block_on(connect(&shared().database()));
+    assert!(!store.has_stopped());
+    // The task that writes goes with it.
+    first.shutdown_background();
+    let stopped = async { tokio::time::timeout(DEADLINE, store.stopped()).await };
+    second.block_on(stopped).unwrap();
+    assert!(store.has_stopped());
+}
+
 #[tokio::test]
 async fn no_error_shows_the_password() {
     for url in [
