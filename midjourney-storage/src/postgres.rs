@@ -3,7 +3,7 @@
 //! - Writes of one node are gathered into transactions by one task; nodes take turns at them
 //!   (`docs/adr/0008-writers-take-turns-in-postgres.md`). Claims and reads take no turns.
 //! - What other nodes have done is heard by `LISTEN`, and looked for every two seconds where nothing is heard.
-//! - A commit whose answer was lost is asked about by its number before anybody is told what came of it.
+//! - Where the answer to a commit was lost, the database is asked for it before anybody is told what came of it.
 
 mod callbacks;
 mod claims;
@@ -22,6 +22,7 @@ mod removal;
 mod secrets;
 mod tallies;
 mod tls;
+mod turns;
 mod writer;
 
 use std::{collections::BTreeMap, fmt, path::PathBuf, time::Duration};

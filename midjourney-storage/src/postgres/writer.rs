@@ -7,8 +7,8 @@
 //! Nodes take turns: a transaction begins with the lock on the row of the newest position. Whatever is read under it still
 //! holds when it commits, and positions come in the order of commits.
 //!
-//! Where the connection is lost in the middle of a commit, nobody was told yet what came of it. The server knows: a
-//! transaction is asked for by its number, over a new connection.
+//! Where the connection is lost in the middle of a commit, nobody was told yet what came of it. The database knows: each
+//! transaction leaves the number of its turn there, and it is looked for over a new connection.
 
 use std::time::Duration;
 
@@ -31,6 +31,7 @@ use super::{
     link::{Link, within},
     listen::CHANNEL,
     tallies,
+    turns::Turns,
 };
 use crate::rows::tallies::{Changes, Place};
 
@@ -185,6 +186,7 @@ impl Writer {
             limit,
             changes,
             connection: None,
+            turns: Turns::new(),
         };
         Self {
             inbox,
@@ -244,11 +246,7 @@ enum Fault {
     /// Nothing was written.
     Undone(Error),
     /// It may have been.
-    Unknown {
-        done: Done,
-        transaction: i64,
-        error: Shared,
-    },
+    Unknown { done: Done, turn: i64, error: Shared },
     /// No connection could be had.
     Unreachable(StoreError),
     /// The connection did not answer in time; nothing was sent that could commit.
@@ -260,6 +258,7 @@ struct Worker {
     limit: Duration,
     changes: watch::Sender<u64>,
     connection: Option<Object>,
+    turns: Turns,
 }
 
 impl Worker {
@@ -303,11 +302,7 @@ impl Worker {
                     return fail(batch, |operation| classify_again(operation, Applied::No, &error));
                 }
                 Err(Fault::Frozen(error)) => error,
-                Err(Fault::Unknown {
-                    done,
-                    transaction,
-                    error,
-                }) => match self.outcome(transaction, deadline).await {
+                Err(Fault::Unknown { done, turn, error }) => match self.outcome(turn, deadline).await {
                     Some(true) => {
                         batch = self.settle(batch, done);
                         if batch.is_empty() {
@@ -358,15 +353,8 @@ impl Worker {
         let run = async {
             let undone = Fault::Undone;
             db.0.batch_execute("BEGIN").await.map_err(Fault::Begin)?;
-            let locked = db
-                .row::<super::db::Two>(
-                    "SELECT number, pg_current_xact_id()::text::bigint FROM tallies
-                     WHERE what = 'position' AND name = '' FOR UPDATE",
-                    &[],
-                )
-                .await
-                .map_err(Fault::Begin)?;
-            let [position, transaction] = super::db::numbers(locked.map(|two| two.0));
+            let taken = self.turns.take(db).await;
+            let (position, turn) = taken.map_err(Fault::Begin)?;
             let mut tx = Tx {
                 db,
                 tallies: Changes::default(),
@@ -384,9 +372,9 @@ impl Worker {
             }
             tx.finish().await.map_err(undone)?;
             let changed = tx.changed || tx.told;
-            Ok((transaction, Done { tasks, changed }))
+            Ok((turn, Done { tasks, changed }))
         };
-        let (transaction, done) = match within(run).await {
+        let (turn, done) = match within(run).await {
             Ok(Ok(done)) => done,
             Ok(Err(fault)) => {
                 // What cannot be taken back ends with its connection.
@@ -411,33 +399,29 @@ impl Worker {
             Err(late) => Shared::of(&*late),
         };
         drop(Object::take(connection));
-        Err(Fault::Unknown {
-            done,
-            transaction,
-            error,
-        })
+        Err(Fault::Unknown { done, turn, error })
     }
 
-    /// Whether a transaction was committed; `None` where that cannot be learned in time.
-    async fn outcome(&self, transaction: i64, deadline: Instant) -> Option<bool> {
+    /// Whether a turn was committed; `None` where that cannot be learned in time.
+    async fn outcome(&self, turn: i64, deadline: Instant) -> Option<bool> {
         loop {
-            let asked = async {
-                let connection = self.link.get("asking what became of a commit").await.ok()?;
-                let number = [transaction.into()];
-                let asked = Db(&connection).number(
-                    "SELECT CASE pg_xact_status($1::bigint::text::xid8)
-                         WHEN 'committed' THEN 1 WHEN 'aborted' THEN 0 END::bigint",
-                    &number,
-                );
-                within(asked).await.ok()?.ok()?
-            };
-            match asked.await {
-                Some(status) => return Some(status == 1),
+            match self.ask(turn).await {
+                Some(used) => return Some(used),
                 None if Instant::now() >= deadline => return None,
                 // The server is away, or has not noticed yet that nobody goes on with it.
                 None => sleep(AGAIN).await,
             }
         }
+    }
+
+    async fn ask(&self, turn: i64) -> Option<bool> {
+        let connection = self.link.get("asking what became of a commit").await.ok()?;
+        if let Ok(Ok(used)) = within(self.turns.was_used(Db(&connection), turn)).await {
+            return Some(used);
+        }
+        // What was begun there ends with it.
+        drop(Object::take(connection));
+        None
     }
 }
 

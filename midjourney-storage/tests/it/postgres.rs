@@ -2,6 +2,7 @@
 #![expect(clippy::print_stderr, reason = "what was measured is told")]
 
 mod cluster;
+mod lost;
 mod nodes;
 mod silent;
 mod tls;

@@ -98,20 +98,46 @@ impl Cluster {
         format!("postgres://postgres@{folder}/{name}")
     }
 
+    /// The socket of the server.
+    pub(crate) fn socket(&self) -> PathBuf {
+        self.folder.join(".s.PGSQL.5432")
+    }
+
     /// Ends every process of the server at once, as a crash would, and starts it again.
     pub(crate) fn crash(&self) {
-        let mut command = unprivileged(self.programs.join("pg_ctl").to_str().unwrap());
-        let data = self.folder.join("data");
-        command
-            .args(["restart", "--silent", "--wait", "--mode=immediate", "--pgdata"])
-            .arg(data)
-            .arg("--log")
-            .arg(self.folder.join("log"))
-            .current_dir("/");
-        assert!(
-            command.status().unwrap().success(),
-            "PostgreSQL did not come back"
-        );
+        self.control("restart");
+    }
+
+    /// Keeps a copy of all there is now, as another server would have it.
+    pub(crate) fn copy(&self) {
+        self.control("stop");
+        self.run("cp", &["--archive", "data", "copy"]);
+        self.control("restart");
+    }
+
+    /// Goes on with the copy: what came after it is gone.
+    pub(crate) fn fail_over(&self) {
+        self.control("stop");
+        self.run("mv", &["data", "old"]);
+        self.run("mv", &["copy", "data"]);
+        self.control("restart");
+    }
+
+    fn control(&self, what: &str) {
+        let program = self.programs.join("pg_ctl");
+        let mut given = vec![what, "--silent", "--wait", "--mode=immediate", "--pgdata=data"];
+        if what == "restart" {
+            given.push("--log=log");
+        }
+        self.run(program.to_str().unwrap(), &given);
+    }
+
+    fn run(&self, program: &str, given: &[&str]) {
+        let script = r#"cd "$1" && shift && exec "$@""#;
+        let mut command = unprivileged("sh");
+        command.args(["-c", script, "sh"]).arg(&self.folder).arg(program);
+        let status = command.args(given).current_dir("/").status().unwrap();
+        assert!(status.success(), "{program} {given:?} failed");
     }
 }
 

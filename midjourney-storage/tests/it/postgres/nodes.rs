@@ -24,22 +24,22 @@ use super::{ask, cluster::Cluster, connect, shared};
 const NOW: Timestamp = Timestamp::from_millis(1_795_341_600_000);
 
 /// Nothing healthy takes this long.
-const DEADLINE: Duration = Duration::from_secs(60);
+pub(super) const DEADLINE: Duration = Duration::from_secs(60);
 
-fn new_job(seed: u64) -> NewJobs {
+pub(super) fn new_job(seed: u64) -> NewJobs {
     let id = JobId::new(NOW, &SeededEntropy::new(seed));
     let job = NewJob::new(id, JobRequest::imagine(format!("fox {seed} --v 7")));
     NewJobs::new(Owner::local(), AccountName::new("main"), vec![job], NOW)
 }
 
-async fn insert(store: &PostgresJobStore, seed: u64) -> Job {
+pub(super) async fn insert(store: &PostgresJobStore, seed: u64) -> Job {
     match store.insert(new_job(seed)).await.unwrap() {
         Insertion::Created(jobs) => jobs.into_iter().next().unwrap(),
         other => panic!("expected a new job, got {other:?}"),
     }
 }
 
-async fn all(store: &PostgresJobStore) -> Vec<JobId> {
+pub(super) async fn all(store: &PostgresJobStore) -> Vec<JobId> {
     let mut query = JobQuery::newest(200);
     let mut jobs = Vec::new();
     loop {
