@@ -3,7 +3,7 @@
 //! - Writes of one node are gathered into transactions by one task; nodes take turns at them
 //!   (`docs/adr/0008-writers-take-turns-in-postgres.md`). Claims and reads take no turns.
 //! - What other nodes have done is heard by `LISTEN`, and looked for every two seconds where nothing is heard.
-//! - A commit whose answer was lost is asked about by its number before anybody is told what came of it.
+//! - Where the answer to a commit was lost, the database is asked for it before anybody is told what came of it.
 
 mod callbacks;
 mod claims;
@@ -24,6 +24,7 @@ mod tallies;
 mod tls;
 #[cfg(feature = "assemble")]
 mod transfer;
+mod turns;
 mod writer;
 
 use std::{collections::BTreeMap, fmt, path::PathBuf, time::Duration};
@@ -54,7 +55,7 @@ use self::{
     callbacks::PutCallbacks,
     commands::{Change, Insert, Ping, PutUpload},
     db::Db,
-    error::{BACKEND, classify, failed},
+    error::{BACKEND, classify, failed, is_lost},
     library::Mark,
     link::{Link, within},
     listen::Listener,
@@ -67,13 +68,18 @@ use crate::rows::{
     clamped, decoded, library as stored,
 };
 
-/// Answers a question over any connection. One that does not answer in time is not used again.
+/// Answers a question over any connection. One that is lost or does not answer in time is not used again.
 macro_rules! read {
     ($link:expr, $operation:literal, |$db:ident| $query:expr) => {{
         let connection = $link.get($operation).await?;
         let $db = Db(&connection);
         match within($query).await {
-            Ok(answer) => answer.map_err(|error| classify($operation, Applied::No, error)),
+            Ok(answer) => answer.map_err(|error| {
+                if is_lost(&error) {
+                    drop(deadpool_postgres::Object::take(connection));
+                }
+                classify($operation, Applied::No, error)
+            }),
             Err(late) => {
                 drop(deadpool_postgres::Object::take(connection));
                 Err(failed($operation, Applied::No, Retry::Soon, late))
@@ -210,6 +216,19 @@ impl PostgresJobStore {
     /// Where this is, in words: the database's name without the rest of its address.
     pub fn place(&self) -> &str {
         &self.place
+    }
+
+    /// Returns once nothing is written any more until the database is opened anew: the task that writes has died, or the
+    /// runtime that it was started in.
+    ///
+    /// **Cancel safety:** dropping the future only ends the wait.
+    pub async fn stopped(&self) {
+        self.writer.stopped().await;
+    }
+
+    /// Whether that has happened.
+    pub fn has_stopped(&self) -> bool {
+        self.writer.has_stopped()
     }
 
     /// Waits until everything is written and the connections are closed. Not needed for safety.

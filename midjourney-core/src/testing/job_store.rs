@@ -38,7 +38,7 @@ pub use self::removal::{
     what_is_removed_is_gone_with_all_that_was_its_own,
 };
 use super::{
-    Case,
+    Case, SeededEntropy,
     given::{self, LEASE, account, at, image_id, job_id},
 };
 use crate::{
@@ -75,6 +75,7 @@ macro_rules! __job_store_cases {
             load_of_an_unknown_job_is_none,
             odd_texts_survive,
             every_state_survives,
+            an_answer_in_the_place_of_a_task_survives,
             every_request_survives,
             claim_hands_out_only_what_is_due,
             claim_keeps_to_its_accounts,
@@ -553,6 +554,19 @@ pub async fn every_state_survives(store: Arc<dyn JobStore>) {
         assert_eq!(store.load(job.id).await.unwrap(), Some(job.clone()));
         assert_eq!(store.list(&JobQuery::newest(1)).await.unwrap().items, [job]);
     }
+}
+
+/// Texts that came at once are kept as the id of a task, which no index of tasks may refuse.
+pub async fn an_answer_in_the_place_of_a_task_survives(store: Arc<dyn JobStore>) {
+    const BYTES: usize = 24 * 1024;
+    let job = given::insert_one(&store, 1).await;
+    // What can be compressed would pass where this does not.
+    let entropy = SeededEntropy::new(1);
+    let letters = std::iter::repeat_with(|| format!("{:016x}", entropy.next()));
+    let upstream = UpstreamId::new(letters.take(BYTES / 16).collect::<String>());
+    let life = given::life(&job, JobState::Cancelling { upstream }, 1, Some(1));
+    let job = store.commit(Commit::new(&job, life, None, at(1))).await.unwrap();
+    assert_eq!(store.load(job.id).await.unwrap(), Some(job));
 }
 
 /// Every kind of request is read as it was written.

@@ -103,7 +103,7 @@ impl JobDatabase {
         match self {
             Self::Sqlite(store) => store.stopped().await,
             #[cfg(feature = "postgres")]
-            Self::Postgres(_) => std::future::pending().await,
+            Self::Postgres(store) => store.stopped().await,
         }
     }
 
@@ -112,7 +112,7 @@ impl JobDatabase {
         match self {
             Self::Sqlite(store) => store.has_stopped(),
             #[cfg(feature = "postgres")]
-            Self::Postgres(_) => false,
+            Self::Postgres(store) => store.has_stopped(),
         }
     }
 }

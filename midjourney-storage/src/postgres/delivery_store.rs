@@ -19,6 +19,7 @@ use super::{
         self, ChangeSubscription, ClaimDeliveries, Forget, PutDelivery, PutSubscription, RawClaimed, Record,
         Relay, RemoveSubscription, Replay, ReplayDead,
     },
+    error::is_lost,
     failed, within,
 };
 use crate::rows::{

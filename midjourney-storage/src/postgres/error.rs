@@ -11,15 +11,29 @@ pub(super) const BACKEND: &str = "postgres";
 
 /// Says what `error` means for `operation`.
 pub(super) fn classify(operation: &'static str, applied: Applied, error: Error) -> StoreError {
-    if is_full(&error) {
-        return StoreError::Full { source: error.into() };
+    let (full, retry) = (is_full(&error), retry(&error));
+    told(operation, applied, full, retry, error.into())
+}
+
+/// The same for one of many callers.
+pub(super) fn classify_again(operation: &'static str, applied: Applied, error: &Error) -> StoreError {
+    let source = Shared::of(error).into();
+    told(operation, applied, is_full(error), retry(error), source)
+}
+
+fn told(operation: &'static str, applied: Applied, full: bool, retry: Retry, source: BoxError) -> StoreError {
+    if full {
+        return StoreError::Full { source };
     }
-    let retry = if is_passing(&error) {
+    failed(operation, applied, retry, source)
+}
+
+fn retry(error: &Error) -> Retry {
+    if is_passing(error) {
         Retry::Soon
     } else {
         Retry::Never
-    };
-    failed(operation, applied, retry, error)
+    }
 }
 
 /// The database itself failed at `operation`.
@@ -38,13 +52,19 @@ pub(super) fn failed(
     }
 }
 
-/// Whether the connection is gone, or is about to be.
+/// What a server answers that only reads, such as a standby, and one that ended a transaction for having stood still.
+const NOT_HERE: [SqlState; 2] = [
+    SqlState::READ_ONLY_SQL_TRANSACTION,
+    SqlState::IDLE_IN_TRANSACTION_SESSION_TIMEOUT,
+];
+
+/// Whether the connection is gone, is about to be, or leads to a server that takes no writes: another one is needed.
 pub(super) fn is_lost(error: &Error) -> bool {
     error.is_closed()
         || error.code().map_or_else(
             // An error of ours about a value is no matter of the connection; all others without a code are.
             || std::error::Error::source(error).is_some_and(<dyn std::error::Error>::is::<std::io::Error>),
-            |code| code.code().starts_with("57P") || code.code().starts_with("08"),
+            |code| code.code().starts_with("57P") || code.code().starts_with("08") || NOT_HERE.contains(code),
         )
 }
 
@@ -52,10 +72,10 @@ fn is_full(error: &Error) -> bool {
     error.code() == Some(&SqlState::DISK_FULL)
 }
 
-/// Whether the same may work later: connections, locks, and a server that has too much to do.
-fn is_passing(error: &Error) -> bool {
+/// Whether the same may work soon: connections, locks, and a server that has too much to do.
+pub(super) fn is_passing(error: &Error) -> bool {
     is_lost(error)
-        || error.code().is_some_and(|code| {
+        || error.code().filter(|_| !is_full(error)).is_some_and(|code| {
             ["40", "53", "55", "57", "58"]
                 .iter()
                 .any(|class| code.code().starts_with(class))

@@ -7,7 +7,10 @@ use midjourney_core::{
     error::{Applied, BoxError, Retry},
     job::StoreError,
 };
-use tokio_postgres::{Config, NoTls, config::SslMode};
+use tokio_postgres::{
+    Config, NoTls,
+    config::{SslMode, TargetSessionAttrs},
+};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::{PostgresOptions, error::failed, tls};
@@ -27,6 +30,8 @@ pub(super) struct Link {
     pool: Pool,
     config: Config,
     tls: Option<MakeRustlsConnect>,
+    /// How long it may take to get a connection in all.
+    limit: Duration,
 }
 
 impl Link {
@@ -47,6 +52,8 @@ impl Link {
                 SslMode::Disable
             })
             .application_name("midjourney")
+            // Of several hosts, and while they change their parts, a standby is none of ours.
+            .target_session_attrs(TargetSessionAttrs::ReadWrite)
             .connect_timeout(options.connect_limit)
             .keepalives_idle(Duration::from_secs(5))
             .tcp_user_timeout(STATEMENT);
@@ -67,13 +74,21 @@ impl Link {
             }))
             .build()
             .map_err(|error| setup(error.into()))?;
-        Ok(Self { pool, config, tls })
+        Ok(Self {
+            pool,
+            config,
+            tls,
+            limit: options.connect_limit.saturating_add(STATEMENT),
+        })
     }
 
     /// A connection for `operation`.
     pub(super) async fn get(&self, operation: &'static str) -> Result<Object, StoreError> {
-        let got = self.pool.get().await;
-        got.map_err(|error| failed(operation, Applied::No, Retry::Soon, error))
+        // The pool's own limits leave out what a new connection is told.
+        match tokio::time::timeout(self.limit, self.pool.get()).await {
+            Ok(got) => got.map_err(|error| failed(operation, Applied::No, Retry::Soon, error)),
+            Err(late) => Err(failed(operation, Applied::No, Retry::Soon, late)),
+        }
     }
 
     /// How to make a connection of its own, for listening.

@@ -7,8 +7,8 @@
 //! Nodes take turns: a transaction begins with the lock on the row of the newest position. Whatever is read under it still
 //! holds when it commits, and positions come in the order of commits.
 //!
-//! Where the connection is lost in the middle of a commit, nobody was told yet what came of it. The server knows: a
-//! transaction is asked for by its number, over a new connection.
+//! Where the connection is lost in the middle of a commit, nobody was told yet what came of it. The database knows: each
+//! transaction leaves the number of its turn there, and it is looked for over a new connection.
 
 use std::time::Duration;
 
@@ -27,10 +27,11 @@ use tokio_postgres::Error;
 
 use super::{
     db::Db,
-    error::{Shared, classify, failed, is_lost},
+    error::{Shared, classify_again, failed, is_lost, is_passing},
     link::{Link, within},
     listen::CHANNEL,
     tallies,
+    turns::Turns,
 };
 use crate::rows::tallies::{Changes, Place};
 
@@ -129,7 +130,7 @@ trait Task: Send {
     fn run<'a>(&'a mut self, tx: &'a mut Tx<'_>) -> BoxFuture<'a, Result<(), Error>>;
     /// Tells the caller what came of it, once that is on disk.
     fn settle(self: Box<Self>);
-    fn fail(self: Box<Self>, why: &mut dyn FnMut(&'static str) -> StoreError);
+    fn fail(self: Box<Self>, why: &dyn Fn(&'static str) -> StoreError);
 }
 
 struct Typed<C: Command> {
@@ -166,7 +167,7 @@ impl<C: Command> Task for Typed<C> {
         }
     }
 
-    fn fail(self: Box<Self>, why: &mut dyn FnMut(&'static str) -> StoreError) {
+    fn fail(self: Box<Self>, why: &dyn Fn(&'static str) -> StoreError) {
         drop(self.reply.send(Err(why(C::OPERATION))));
     }
 }
@@ -185,6 +186,7 @@ impl Writer {
             limit,
             changes,
             connection: None,
+            turns: Turns::new(),
         };
         Self {
             inbox,
@@ -210,6 +212,16 @@ impl Writer {
         answer.await.unwrap_or_else(|_| Err(gone(Applied::Maybe)))
     }
 
+    /// Returns once nothing more is written.
+    pub(super) async fn stopped(&self) {
+        self.inbox.closed().await;
+    }
+
+    /// Whether nothing more is written.
+    pub(super) fn has_stopped(&self) -> bool {
+        self.inbox.is_closed()
+    }
+
     /// Waits until all is written.
     pub(super) async fn close(self) {
         drop(self.inbox);
@@ -229,14 +241,12 @@ struct Done {
 
 /// What became of a transaction that was not, or perhaps not.
 enum Fault {
+    /// It was no task's fault: none had its turn yet.
+    Begin(Error),
     /// Nothing was written.
     Undone(Error),
     /// It may have been.
-    Unknown {
-        done: Done,
-        transaction: i64,
-        error: Shared,
-    },
+    Unknown { done: Done, turn: i64, error: Shared },
     /// No connection could be had.
     Unreachable(StoreError),
     /// The connection did not answer in time; nothing was sent that could commit.
@@ -248,6 +258,7 @@ struct Worker {
     limit: Duration,
     changes: watch::Sender<u64>,
     connection: Option<Object>,
+    turns: Turns,
 }
 
 impl Worker {
@@ -262,12 +273,13 @@ impl Worker {
                 rows = rows.saturating_add(next.rows());
                 batch.push(next);
             }
-            self.perform(batch).await;
+            let deadline = Instant::now() + self.limit;
+            self.perform(batch, deadline).await;
         }
     }
 
-    async fn perform(&mut self, mut batch: Vec<Box<dyn Task>>) {
-        let deadline = Instant::now() + self.limit;
+    /// Runs `batch` until all of it is answered. What fails in passing is tried again until `deadline`.
+    async fn perform(&mut self, mut batch: Vec<Box<dyn Task>>, deadline: Instant) {
         loop {
             let error = match self.transact(&mut batch).await {
                 Ok(done) => {
@@ -277,27 +289,20 @@ impl Worker {
                     }
                     continue;
                 }
+                Err(Fault::Begin(error)) if is_passing(&error) => Shared::of(&error),
                 Err(Fault::Undone(error)) if is_lost(&error) => Shared::of(&error),
                 // One of them, or the database: alone, each gets its own answer.
                 Err(Fault::Undone(_)) if batch.len() > 1 => {
                     for task in batch {
-                        Box::pin(self.perform(vec![task])).await;
+                        Box::pin(self.perform(vec![task], deadline)).await;
                     }
                     return;
                 }
-                Err(Fault::Undone(error)) => {
-                    let mut error = Some(error);
-                    return fail(batch, |operation| match error.take() {
-                        Some(error) => classify(operation, Applied::No, error),
-                        None => failed(operation, Applied::No, Retry::Never, "the database failed"),
-                    });
+                Err(Fault::Begin(error) | Fault::Undone(error)) => {
+                    return fail(batch, |operation| classify_again(operation, Applied::No, &error));
                 }
                 Err(Fault::Frozen(error)) => error,
-                Err(Fault::Unknown {
-                    done,
-                    transaction,
-                    error,
-                }) => match self.outcome(transaction, deadline).await {
+                Err(Fault::Unknown { done, turn, error }) => match self.outcome(turn, deadline).await {
                     Some(true) => {
                         batch = self.settle(batch, done);
                         if batch.is_empty() {
@@ -320,7 +325,7 @@ impl Worker {
                     failed(operation, Applied::No, Retry::Soon, error.clone())
                 });
             }
-            tracing::debug!(%error, "the connection to the database was lost; connecting anew");
+            tracing::debug!(%error, "the database could not be written to; trying again");
             sleep(AGAIN).await;
         }
     }
@@ -347,16 +352,9 @@ impl Worker {
         let db = Db(&connection);
         let run = async {
             let undone = Fault::Undone;
-            db.0.batch_execute("BEGIN").await.map_err(undone)?;
-            let locked = db
-                .row::<super::db::Two>(
-                    "SELECT number, pg_current_xact_id()::text::bigint FROM tallies
-                     WHERE what = 'position' AND name = '' FOR UPDATE",
-                    &[],
-                )
-                .await
-                .map_err(undone)?;
-            let [position, transaction] = super::db::numbers(locked.map(|two| two.0));
+            db.0.batch_execute("BEGIN").await.map_err(Fault::Begin)?;
+            let taken = self.turns.take(db).await;
+            let (position, turn) = taken.map_err(Fault::Begin)?;
             let mut tx = Tx {
                 db,
                 tallies: Changes::default(),
@@ -374,14 +372,15 @@ impl Worker {
             }
             tx.finish().await.map_err(undone)?;
             let changed = tx.changed || tx.told;
-            Ok((transaction, Done { tasks, changed }))
+            Ok((turn, Done { tasks, changed }))
         };
-        let (transaction, done) = match within(run).await {
+        let (turn, done) = match within(run).await {
             Ok(Ok(done)) => done,
             Ok(Err(fault)) => {
                 // What cannot be taken back ends with its connection.
+                let lost = matches!(&fault, Fault::Begin(error) | Fault::Undone(error) if is_lost(error));
                 match within(connection.batch_execute("ROLLBACK")).await {
-                    Ok(Ok(())) => self.connection = Some(connection),
+                    Ok(Ok(())) if !lost => self.connection = Some(connection),
                     _ => drop(Object::take(connection)),
                 }
                 return Err(fault);
@@ -400,38 +399,34 @@ impl Worker {
             Err(late) => Shared::of(&*late),
         };
         drop(Object::take(connection));
-        Err(Fault::Unknown {
-            done,
-            transaction,
-            error,
-        })
+        Err(Fault::Unknown { done, turn, error })
     }
 
-    /// Whether a transaction was committed; `None` where that cannot be learned in time.
-    async fn outcome(&self, transaction: i64, deadline: Instant) -> Option<bool> {
+    /// Whether a turn was committed; `None` where that cannot be learned in time.
+    async fn outcome(&self, turn: i64, deadline: Instant) -> Option<bool> {
         loop {
-            let asked = async {
-                let connection = self.link.get("asking what became of a commit").await.ok()?;
-                let number = [transaction.into()];
-                let asked = Db(&connection).number(
-                    "SELECT CASE pg_xact_status($1::bigint::text::xid8)
-                         WHEN 'committed' THEN 1 WHEN 'aborted' THEN 0 END::bigint",
-                    &number,
-                );
-                within(asked).await.ok()?.ok()?
-            };
-            match asked.await {
-                Some(status) => return Some(status == 1),
+            match self.ask(turn).await {
+                Some(used) => return Some(used),
                 None if Instant::now() >= deadline => return None,
                 // The server is away, or has not noticed yet that nobody goes on with it.
                 None => sleep(AGAIN).await,
             }
         }
     }
+
+    async fn ask(&self, turn: i64) -> Option<bool> {
+        let connection = self.link.get("asking what became of a commit").await.ok()?;
+        if let Ok(Ok(used)) = within(self.turns.was_used(Db(&connection), turn)).await {
+            return Some(used);
+        }
+        // What was begun there ends with it.
+        drop(Object::take(connection));
+        None
+    }
 }
 
-fn fail(batch: Vec<Box<dyn Task>>, mut why: impl FnMut(&'static str) -> StoreError) {
+fn fail(batch: Vec<Box<dyn Task>>, why: impl Fn(&'static str) -> StoreError) {
     for task in batch {
-        task.fail(&mut why);
+        task.fail(&why);
     }
 }

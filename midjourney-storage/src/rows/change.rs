@@ -31,6 +31,10 @@ pub(crate) struct Present {
     pub(crate) job: RawJob,
 }
 
+/// The longest id by which a job is looked for, in bytes. Longer ones hold whole answers, and no callback names them;
+/// PostgreSQL's index refuses what is longer than a third of a page.
+const LONGEST_TASK: usize = 512;
+
 /// The columns that a change writes, to the row of number `$1` or `?1`.
 pub(crate) const CHANGED: [&str; 14] = [
     "status",
@@ -104,7 +108,8 @@ impl Changing {
         let wake = due.map(|due| wakes_at(due, leased_until.map(Timestamp::from_millis)));
         let charge = job.charge;
         let under_way = !job.status().is_final();
-        let task = job.life.state.upstream().filter(|_| under_way);
+        let task = job.life.state.upstream().map(UpstreamId::as_str);
+        let task = task.filter(|task| under_way && task.len() <= LONGEST_TASK);
         [
             row.into(),
             status_code(job.status()).into(),
@@ -124,7 +129,7 @@ impl Changing {
             (charge.at != job.life.created)
                 .then(|| charge.at.as_millis())
                 .into(),
-            task.map(UpstreamId::as_str).into(),
+            task.into(),
         ]
     }
 }

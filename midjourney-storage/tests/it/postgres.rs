@@ -2,7 +2,9 @@
 #![expect(clippy::print_stderr, reason = "what was measured is told")]
 
 mod cluster;
+mod lost;
 mod nodes;
+mod silent;
 mod tls;
 
 use std::sync::{Arc, OnceLock};

@@ -54,6 +54,13 @@ CREATE TABLE tallies (
 ) WITH (fillfactor = 50);
 INSERT INTO tallies (what, name, number) VALUES ('position', '', 0), ('relayed', '', 0);
 
+-- The newest turn of each node that was committed, by which a node learns what became of a commit whose answer was lost.
+CREATE TABLE commits (
+    node     BYTEA       PRIMARY KEY CHECK (length(node) = 16),
+    turn     BIGINT      NOT NULL,
+    noted_at TIMESTAMPTZ NOT NULL
+) WITH (fillfactor = 50);
+
 -- What is signed with and must be alike on every node.
 CREATE TABLE own_secrets (
     name  TEXT COLLATE "C" PRIMARY KEY,

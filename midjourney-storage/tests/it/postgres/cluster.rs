@@ -38,7 +38,7 @@ rm -rf "$folder"
 
 /// A running server.
 pub(crate) struct Cluster {
-    folder: PathBuf,
+    pub(crate) folder: PathBuf,
     programs: PathBuf,
     databases: AtomicU32,
     _script: Child,
@@ -100,18 +100,24 @@ impl Cluster {
 
     /// Ends every process of the server at once, as a crash would, and starts it again.
     pub(crate) fn crash(&self) {
-        let mut command = unprivileged(self.programs.join("pg_ctl").to_str().unwrap());
-        let data = self.folder.join("data");
-        command
-            .args(["restart", "--silent", "--wait", "--mode=immediate", "--pgdata"])
-            .arg(data)
-            .arg("--log")
-            .arg(self.folder.join("log"))
-            .current_dir("/");
-        assert!(
-            command.status().unwrap().success(),
-            "PostgreSQL did not come back"
-        );
+        self.control("restart");
+    }
+
+    pub(crate) fn control(&self, what: &str) {
+        let program = self.programs.join("pg_ctl");
+        let mut given = vec![what, "--silent", "--wait", "--mode=immediate", "--pgdata=data"];
+        if what == "restart" {
+            given.push("--log=log");
+        }
+        self.run(program.to_str().unwrap(), &given);
+    }
+
+    pub(crate) fn run(&self, program: &str, given: &[&str]) {
+        let script = r#"cd "$1" && shift && exec "$@""#;
+        let mut command = unprivileged("sh");
+        command.args(["-c", script, "sh"]).arg(&self.folder).arg(program);
+        let status = command.args(given).current_dir("/").status().unwrap();
+        assert!(status.success(), "{program} {given:?} failed");
     }
 }
 

@@ -9,6 +9,7 @@ use std::{
 use futures_util::future::join_all;
 use midjourney_core::{
     clock::Timestamp,
+    error::{Applied, Retry},
     id::{JobId, WorkerId},
     job::{
         AccountName, Claim, IdempotencyKey, Insertion, Job, JobQuery, JobRequest, JobStore, NewJob, NewJobs,
@@ -23,22 +24,22 @@ use super::{ask, cluster::Cluster, connect, shared};
 const NOW: Timestamp = Timestamp::from_millis(1_795_341_600_000);
 
 /// Nothing healthy takes this long.
-const DEADLINE: Duration = Duration::from_secs(60);
+pub(super) const DEADLINE: Duration = Duration::from_secs(60);
 
-fn new_job(seed: u64) -> NewJobs {
+pub(super) fn new_job(seed: u64) -> NewJobs {
     let id = JobId::new(NOW, &SeededEntropy::new(seed));
     let job = NewJob::new(id, JobRequest::imagine(format!("fox {seed} --v 7")));
     NewJobs::new(Owner::local(), AccountName::new("main"), vec![job], NOW)
 }
 
-async fn insert(store: &PostgresJobStore, seed: u64) -> Job {
+pub(super) async fn insert(store: &PostgresJobStore, seed: u64) -> Job {
     match store.insert(new_job(seed)).await.unwrap() {
         Insertion::Created(jobs) => jobs.into_iter().next().unwrap(),
         other => panic!("expected a new job, got {other:?}"),
     }
 }
 
-async fn all(store: &PostgresJobStore) -> Vec<JobId> {
+pub(super) async fn all(store: &PostgresJobStore) -> Vec<JobId> {
     let mut query = JobQuery::newest(200);
     let mut jobs = Vec::new();
     loop {
@@ -83,6 +84,24 @@ async fn a_schema_of_a_newer_release_is_refused_and_left_alone() {
         matches!(error, StoreError::NewerSchema { found: 7, known: 1 }),
         "{error:?}"
     );
+}
+
+#[test]
+fn it_shows_that_nothing_more_is_written() {
+    let runtime = || {
+        tokio::runtime::Builder::new_multi_thread()
+            .enable_all()
+            .build()
+            .unwrap()
+    };
+    let (first, second) = (runtime(), runtime());
+    let store = first.block_on(connect(&shared().database()));
+    assert!(!store.has_stopped());
+    // The task that writes goes with it.
+    first.shutdown_background();
+    let stopped = async { tokio::time::timeout(DEADLINE, store.stopped()).await };
+    second.block_on(stopped).unwrap();
+    assert!(store.has_stopped());
 }
 
 #[tokio::test]
@@ -173,6 +192,70 @@ async fn a_node_hears_of_what_others_commit_and_misses_no_event() {
         .await
         .expect("every event is heard of");
     writing.await.unwrap();
+}
+
+/// As during a switchover: for a while there is none but a server that only reads.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_write_waits_for_a_server_that_takes_it() {
+    let cluster = Cluster::start();
+    let url = cluster.database();
+    let store = Arc::new(connect(&url).await);
+    insert(&store, 1).await;
+    ask(&url, "ALTER SYSTEM SET default_transaction_read_only = on").await;
+    ask(&url, "SELECT pg_reload_conf()").await;
+    let retry = |error: StoreError| match error {
+        StoreError::Backend { applied, retry, .. } => (applied, retry),
+        other => panic!("{other:?}"),
+    };
+    let read_only = async {
+        loop {
+            if let Err(error) = store.claim(wish(1, 1)).await {
+                return retry(error);
+            }
+        }
+    };
+    let refused = tokio::time::timeout(DEADLINE, read_only).await.unwrap();
+    assert_eq!(refused, (Applied::No, Retry::Soon));
+    let new = PostgresJobStore::connect(&url, PostgresOptions::default()).await;
+    assert_eq!(retry(new.unwrap_err()), (Applied::No, Retry::Soon));
+    let there = Arc::clone(&store);
+    let writing = tokio::spawn(async move { insert(&there, 2).await });
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    assert!(!writing.is_finished());
+    ask(&url, "ALTER SYSTEM RESET default_transaction_read_only").await;
+    ask(&url, "SELECT pg_reload_conf()").await;
+    tokio::time::timeout(DEADLINE, writing).await.unwrap().unwrap();
+    assert_eq!(all(&store).await.len(), 2);
+}
+
+/// Whoever waits for a turn in vain goes on waiting for it, and so do all that wait behind.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_turn_that_does_not_come_is_nobodys_failure() {
+    let url = shared().database();
+    let store = Arc::new(connect(&url).await);
+    let (holder, connection) = tokio_postgres::connect(&url, tokio_postgres::NoTls)
+        .await
+        .unwrap();
+    tokio::spawn(connection);
+    let hold = "BEGIN; SELECT number FROM tallies WHERE what = 'position' FOR UPDATE";
+    holder.batch_execute(hold).await.unwrap();
+    let writing = (0..8).map(|seed| {
+        let store = Arc::clone(&store);
+        tokio::spawn(async move { insert(&store, seed).await })
+    });
+    let writing: Vec<_> = writing.collect();
+    let give_up = "SELECT pg_cancel_backend(pid) FROM pg_stat_activity
+                   WHERE datname = current_database() AND wait_event_type = 'Lock'";
+    let mut vain = 0;
+    while vain < 3 {
+        vain += holder.query(give_up, &[]).await.unwrap().len();
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    holder.batch_execute("COMMIT").await.unwrap();
+    for job in writing {
+        tokio::time::timeout(DEADLINE, job).await.unwrap().unwrap();
+    }
+    assert_eq!(all(&store).await.len(), 8);
 }
 
 /// Connections are cut while they write, then the whole server dies, again and again.
