@@ -105,6 +105,7 @@ enum Fault {
     NotAtomic,
     PingFails,
     ReleaseKeeps,
+    RefusesLongTasks,
     RemovesChanged,
     ReplaysBlindly,
     RevivesFinished,
@@ -418,6 +419,14 @@ impl JobStore for Broken {
             Fault::LeaselessCommitTakesLease if commit.lease.is_none() => {
                 let held = self.seen().leases.get(&id).copied();
                 commit.lease = held.map(|lease| (lease, LeaseEnd::Release));
+            }
+            Fault::RefusesLongTasks => {
+                let task = commit.life.state.upstream();
+                if task.is_some_and(|task| task.as_str().len() > 2_704) {
+                    return Err(StoreError::Full {
+                        source: "the index row is too long".into(),
+                    });
+                }
             }
             Fault::ForgetsImages => commit.images.clear(),
             Fault::IgnoresSlots => commit.slots = None,
@@ -796,6 +805,7 @@ super::bites! {
     tasks_found_anywhere: FindsTasksAnywhere => [a_task_is_found_while_its_job_is_under_way],
     strays_handed_to_all: SharesStrays => [claim_hands_what_lies_too_far_ahead_to_one_worker],
     slots_ignored: IgnoresSlots => [commit_takes_no_more_slots_than_there_are],
+    long_tasks: RefusesLongTasks => [an_answer_in_the_place_of_a_task_survives],
     removed_after_a_change: RemovesChanged => [what_has_changed_or_is_not_over_is_not_removed],
     removed_jobs_that_stay: KeepsJobs => [what_is_removed_is_gone_with_all_that_was_its_own],
     pictures_that_stay: KeepsSinglePictures => [a_picture_can_go_alone],
